@@ -1,0 +1,68 @@
+# `make help` lists everything; each target is one word and CI calls only these.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WHEELHOUSE := .cache/wheelhouse
+STAMP := $(VENV)/.ready
+UV_FLAGS := --quiet --require-hashes
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench lock schema generated-current test-full pictures clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): requirements/lock.txt requirements/bootstrap.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Tidegate needs Python >= 3.11, $(PYTHON) is older; say make PYTHON=python3.11" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@$(BIN)/uv pip install $(UV_FLAGS) --python $(BIN)/python -r requirements/lock.txt
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .
+	@touch $@
+
+$(WHEELHOUSE)/.ready: $(STAMP) $(wildcard examples/isa_user/microservices/*/requirements.txt)
+	@mkdir -p $(WHEELHOUSE)
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --only-binary :all: --no-deps \
+	  --dest $(WHEELHOUSE) $(foreach file,$(wildcard examples/isa_user/microservices/*/requirements.txt),-r $(file))
+	@touch $@
+
+demo: $(STAMP) $(WHEELHOUSE)/.ready ## release a real service three times in the sandbox: first, good, bad
+	@$(BIN)/python -m examples.demo --wheelhouse $(WHEELHOUSE)
+
+test: $(STAMP) ## everything that needs only Python: unit, property, workflow, replay, CLI, sandbox
+	@$(BIN)/python -m pytest -n auto --dist worksteal
+
+lint: $(STAMP) ## ruff, mypy strict, the arrows between folders
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(STAMP) ## write the code in its one form
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(STAMP) $(WHEELHOUSE)/.ready ## one release in the sandbox, measured: goal beside figure, JSON too
+	@$(BIN)/python -m benchmarks.release --wheelhouse $(WHEELHOUSE)
+
+lock: $(STAMP) ## resolve pyproject.toml into requirements/*.txt
+	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header -o requirements/lock.txt
+	@echo 'uv==0.13.9' | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header -o requirements/bootstrap.txt
+
+schema: $(STAMP) ## write the JSON Schema of tidegate.yaml
+	@$(BIN)/tidegate schema > docs/tidegate.schema.json
+
+generated-current: lock schema ## fail when a generated file is not what its source makes
+	@git diff --exit-code -- requirements docs/tidegate.schema.json \
+	  || { echo "generated files are not current: commit what make lock schema wrote" >&2; exit 1; }
+
+pictures: $(STAMP) ## the pictures of the docs, from a running demo (needs chromium)
+	@$(BIN)/python -m docs.pictures
+
+test-full: lint test demo bench ## all of it, also what is too long for CI
+
+clean: ## remove what make made here (caches outside the checkout stay)
+	@rm -rf $(VENV) .cache build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .tidegate
