@@ -1,0 +1,30 @@
+"""From a plan to the judge's rules for one step."""
+
+from __future__ import annotations
+
+from domain.judge.rules import JudgeRules, OnQuiet, PromoteBy, margin_for
+from domain.plan import ServicePlan
+
+ERRORS, SLOW, RESTARTS = "errors", "slow", "restarts"
+METRICS = (ERRORS, SLOW, RESTARTS)
+
+# "P95 <= 500 ms" says that at most 5 % of requests may be slower.
+SLOW_SHARE = 0.05
+
+
+def judge_rules(plan: ServicePlan, weight: int, *, has_stable: bool) -> JudgeRules:
+    """Rules of one step; at 100 % or without a stable there is nothing to compare with."""
+    pace, steps = plan.pace, plan.canary.steps
+    compared = has_stable and weight < 100
+    return JudgeRules(
+        margin=margin_for(weight),
+        margins=tuple(sorted({margin_for(step) for step in (*steps, weight)}, reverse=True)),
+        limits={ERRORS: plan.limits.errors, SLOW: SLOW_SHARE},
+        min_bake=pace.min_bake,
+        deadline=pace.step_deadline,
+        extensions=plan.canary.extensions,
+        min_requests=plan.canary.min_requests,
+        on_quiet=OnQuiet(plan.canary.on_quiet),
+        promote=PromoteBy(plan.canary.promote),
+        control_arm=compared,
+    )

@@ -1,0 +1,29 @@
+"""The statistical rule that decides a canary, and its data.
+
+`start` a state, `observe` each block, `judge` at any time: the error rates hold however often and
+whenever one asks.
+"""
+
+from domain.judge.counts import Block, Counts
+from domain.judge.decision import judge
+from domain.judge.rules import JudgeRules, OnQuiet, PromoteBy, margin_for
+from domain.judge.state import JudgeState, next_step, observe, start
+from domain.judge.verdict import Judgement, Reason, Thresholds, Verdict
+
+__all__ = [
+    "Block",
+    "Counts",
+    "JudgeRules",
+    "JudgeState",
+    "Judgement",
+    "OnQuiet",
+    "PromoteBy",
+    "Reason",
+    "Thresholds",
+    "Verdict",
+    "judge",
+    "margin_for",
+    "next_step",
+    "observe",
+    "start",
+]

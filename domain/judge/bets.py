@@ -1,0 +1,139 @@
+"""Bets whose wealth is evidence: under the hypothesis its expectation never exceeds 1 (Ville).
+
+ShareBet compares the arms, FloorBet and `within_limit` look at the canary alone. Each bet is
+arithmetic on one `Counts`; the wealth is the only state, so that an auditor can recompute it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+from domain.judge.counts import Counts
+
+WEALTH_CAP = 1e300
+REGRESSION_GRID = (1.3, 2.0, 4.0, 12.0, 1000.0)
+REGRESSION_PRIOR = (1 / 7, 1 / 7, 1 / 7, 1 / 7, 3 / 7)
+LATE_MASS = 0.2
+NON_INFERIORITY_GRID = (1.0, 0.6, 0.2, 0.001)
+NON_INFERIORITY_PRIOR = (0.4, 0.2, 0.2, 0.2)
+FLOOR_STAKES = (0.02, 0.1, 0.3, 0.7, 1.0)
+WITHIN_LIMIT_FACTORS = (0.0, 0.1, 0.3, 0.6)
+LOG_CAP = math.log(WEALTH_CAP)
+
+
+class Wealth(BaseModel):
+    """What the bets of one mixture are worth after `blocks` informative blocks."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bets: tuple[float, ...]
+    blocks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShareBet:
+    """Bets per block on the canary's share of the bad events, against canary <= rho0 x stable.
+
+    `alternatives` are the ratios r bet on, `prior` their weights (sum 1), `late` the part of the
+    wealth kept for a change that comes late. One block is one vote, however many errors it holds.
+    """
+
+    rho0: float
+    alternatives: tuple[float, ...]
+    prior: tuple[float, ...]
+    late: float = 0.0
+
+    def start(self) -> Wealth:
+        """Wealth before the first block; its evidence is 1."""
+        return Wealth(bets=tuple((1 - self.late) * share for share in self.prior))
+
+    def factor(self, counts: Counts, alternative: float) -> float:
+        """e_t(r): expectation <= 1 under the hypothesis, 1 when the block tells nothing."""
+        if not _compares(counts):
+            return 1.0
+        share = counts.canary_bad / counts.bad
+        canary, stable = counts.canary_requests, counts.stable_requests
+        scale = (self.rho0 * canary + stable) / (alternative * canary + stable)
+        return (share * alternative / self.rho0 + 1 - share) * scale
+
+    def observe(self, wealth: Wealth, counts: Counts) -> Wealth:
+        """Wealth after one block; a block that tells nothing changes nothing, wherever it lies."""
+        if not _compares(counts):
+            return wealth
+        block = wealth.blocks + 1
+        refill = self.late / (block * (block + 1))
+        bets = tuple(
+            min((bet + share * refill) * self.factor(counts, alternative), WEALTH_CAP)
+            for bet, share, alternative in zip(
+                wealth.bets, self.prior, self.alternatives, strict=True
+            )
+        )
+        return Wealth(bets=bets, blocks=block)
+
+    def evidence(self, wealth: Wealth) -> float:
+        """E_t: the bets and the late mass not spent yet."""
+        return sum(wealth.bets) + self.late / (wealth.blocks + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class FloorBet:
+    """Bets per block on the canary's bad share, against: its expected bad rate is <= `rate`.
+
+    Exact however requests inside a block depend on each other, since only the share is used.
+    """
+
+    rate: float
+
+    def start(self) -> Wealth:
+        """Wealth before the first block; its evidence is 1."""
+        return Wealth(bets=(1 / len(FLOOR_STAKES),) * len(FLOOR_STAKES))
+
+    def observe(self, wealth: Wealth, counts: Counts) -> Wealth:
+        """Wealth after one block; unchanged when the canary had no request."""
+        if counts.canary_requests == 0:
+            return wealth
+        excess = counts.canary_rate / self.rate - 1
+        bets = tuple(
+            min(bet * (1 + stake * excess), WEALTH_CAP)
+            for bet, stake in zip(wealth.bets, FLOOR_STAKES, strict=True)
+        )
+        return Wealth(bets=bets, blocks=wealth.blocks + 1)
+
+    def evidence(self, wealth: Wealth) -> float:
+        """F: the mixture over all stakes."""
+        return sum(wealth.bets)
+
+
+def regression_bet(rho0: float) -> ShareBet:
+    """The bet that rolls back: against canary <= `rho0` x stable."""
+    return ShareBet(
+        rho0, tuple(rho0 * factor for factor in REGRESSION_GRID), REGRESSION_PRIOR, LATE_MASS
+    )
+
+
+def non_inferiority_bet(margin: float) -> ShareBet:
+    """The bet that promotes: against canary >= `margin` x stable."""
+    return ShareBet(margin, NON_INFERIORITY_GRID, NON_INFERIORITY_PRIOR)
+
+
+def within_limit(requests: float, bad: float, limit: float) -> float:
+    """E_abs against: the canary's bad rate is >= `limit` (in (0, 1)); assumes independent requests.
+
+    About 370 clean requests give 20 at a limit of 1 %.
+    """
+    good = max(requests - bad, 0)
+    total = 0.0
+    for factor in WITHIN_LIMIT_FACTORS:
+        if factor == 0 and bad > 0:
+            continue
+        logarithm = bad * math.log(factor) if bad > 0 else 0.0
+        logarithm += good * (math.log1p(-factor * limit) - math.log1p(-limit))
+        total += math.exp(min(logarithm, LOG_CAP))
+    return min(total / len(WITHIN_LIMIT_FACTORS), WEALTH_CAP)
+
+
+def _compares(counts: Counts) -> bool:
+    return counts.bad > 0 and counts.canary_requests > 0 and counts.stable_requests > 0

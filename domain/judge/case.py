@@ -1,0 +1,165 @@
+"""The facts of one decision, computed once from state, rules and elapsed time for every branch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+
+from domain.judge.bets import FloorBet, non_inferiority_bet, regression_bet, within_limit
+from domain.judge.rules import JudgeRules
+from domain.judge.state import JudgeState
+
+# Evidence of regression from here on forbids every promotion that is not a relative proof.
+SUSPICION = 3.0
+# Poisson log-likelihood ratio of three standard deviations, one-sided (Wilks: 3^2 / 2).
+CLEARLY_OVER = 4.5
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """State, rules and elapsed time of the step, and what they say about each metric."""
+
+    state: JudgeState
+    rules: JudgeRules
+    elapsed: timedelta
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics, in the order the judge was started with."""
+        return tuple(self.state.metrics)
+
+    def weight(self, metric: str) -> float:
+        """v_i: this metric's part of the merged evidence; the parts sum to 1."""
+        weights = {name: self.rules.metric_weights.get(name, 1.0) for name in self.metrics}
+        return weights[metric] / sum(weights.values())
+
+    def regression(self, metric: str) -> float:
+        """Evidence that the canary is worse: than stable, or without one than the limit."""
+        state = self.state.metrics[metric]
+        if self.rules.control_arm:
+            return regression_bet(self.rules.rho0).evidence(state.worse)
+        limit = self.rules.limits.get(metric)
+        if limit is None or state.limit is None:
+            return 1.0
+        return FloorBet(limit).evidence(state.limit)
+
+    def evidence(self) -> float:
+        """The weighted mean over all metrics (Vovk and Wang: valid under any dependence)."""
+        return sum(self.weight(metric) * self.regression(metric) for metric in self.metrics)
+
+    def counted_evidence(self) -> float:
+        """The same, of the metrics whose bad rate is also proven to be above their floor."""
+        return sum(
+            self.weight(metric) * self.regression(metric)
+            for metric in self.metrics
+            if self.above_floor(metric)
+        )
+
+    def above_floor(self, metric: str) -> bool:
+        """Whether the metric counts for a rollback; a metric without a floor always does."""
+        if metric not in self.rules.floors:
+            return True
+        peak = self.state.metrics[metric].floor_peak
+        return peak >= 1 / (self.rules.alpha * self.weight(metric))
+
+    def worst(self) -> str:
+        """The metric that brings most of the counted evidence, else of the evidence."""
+        return max(
+            self.metrics,
+            key=lambda name: (self.above_floor(name), self.weight(name) * self.regression(name)),
+        )
+
+    def suspicious(self) -> bool:
+        """Whether any metric alone speaks against the canary."""
+        return any(self.regression(metric) >= SUSPICION for metric in self.metrics)
+
+    def not_worse(self, metric: str) -> float:
+        """E_ni: evidence that the canary is not worse than stable by the step's margin."""
+        if not self.rules.control_arm:
+            return 0.0
+        process = self.state.margins.index(self.rules.margin)
+        wealth = self.state.metrics[metric].not_worse[process]
+        return non_inferiority_bet(self.rules.margin).evidence(wealth)
+
+    def under_limit(self, metric: str) -> float:
+        """E_abs of the step: evidence that the canary's bad rate is under the limit; 0 if none."""
+        limit = self.rules.limits.get(metric)
+        if limit is None:
+            return 0.0
+        step = self.state.metrics[metric].step
+        return within_limit(step.canary_requests, step.canary_bad, limit)
+
+    def proof(self, metric: str) -> float:
+        """The better of the two proofs that the rules allow for this metric."""
+        return max(self.not_worse(metric), self.under_limit(metric) if self.absolute_allowed else 0)
+
+    @property
+    def absolute_allowed(self) -> bool:
+        """Whether the within-limit rule may promote; without a stable nothing else can."""
+        return self.rules.promote == "any" or not self.rules.control_arm
+
+    def neutral(self, metric: str) -> bool:
+        """Whether no bad event was seen: it can still roll back, it never blocks a promotion."""
+        state = self.state.metrics[metric]
+        return (state.rollout if self.rules.control_arm else state.step).bad == 0
+
+    def canary_over_limit(self, metric: str) -> bool:
+        """Whether the canary is clearly over the limit of late."""
+        recent, limit = self.state.metrics[metric].recent, self.rules.limits.get(metric)
+        return limit is not None and clearly_over(recent.canary_requests, recent.canary_bad, limit)
+
+    def stable_over_limit(self, metric: str) -> bool:
+        """Whether stable is clearly over the limit of late."""
+        recent, limit = self.state.metrics[metric].recent, self.rules.limits.get(metric)
+        return limit is not None and clearly_over(recent.stable_requests, recent.stable_bad, limit)
+
+    def objections(self) -> list[str]:
+        """What forbids advancing without proof, in words; empty when nothing does."""
+        found = [f"{name} is over its limit" for name in self.metrics if self._alone_over(name)]
+        if self.suspicious():
+            found.append(f"evidence of regression is e={self.evidence():.2g}")
+        if not self.settled():
+            found.append(f"only {self.state.step_blocks} blocks of {self.rules.min_blocks} counted")
+        if not self.rules.control_arm:
+            found += [
+                f"{name} has events, no limit and no stable to compare with"
+                for name in self.metrics
+                if name not in self.rules.limits and not self.neutral(name)
+            ]
+        return found
+
+    def _alone_over(self, metric: str) -> bool:
+        """Over the limit now, or over the step without stable: then no dependency explains it."""
+        step, limit = self.state.metrics[metric].step, self.rules.limits.get(metric)
+        if limit is None:
+            return False
+        shared = clearly_over(step.stable_requests, step.stable_bad, limit)
+        alone = clearly_over(step.canary_requests, step.canary_bad, limit) and not shared
+        return alone or self.canary_over_limit(metric)
+
+    def canary_requests(self) -> int:
+        """Requests the canary answered in this step: the largest count of a metric with a limit."""
+        named = [name for name in self.metrics if name in self.rules.limits] or self.metrics
+        return max(self.state.metrics[name].step.canary_requests for name in named)
+
+    def silent(self) -> list[str]:
+        """Metrics whose source has said nothing for longer than the rules allow."""
+        since = self.state.since
+        return [
+            name
+            for name, metric in self.state.metrics.items()
+            if self.elapsed - ((metric.seen or since) - since) > self.rules.silent_after
+        ]
+
+    def settled(self) -> bool:
+        """Whether the step has seen enough blocks for a promotion."""
+        return self.state.step_blocks >= self.rules.min_blocks
+
+
+def clearly_over(requests: float, bad: float, limit: float) -> bool:
+    """Whether `bad` of `requests` exceeds the limit by three standard deviations."""
+    expected = requests * limit
+    if bad <= expected or expected <= 0:
+        return False
+    return bad * math.log(bad / expected) - (bad - expected) >= CLEARLY_OVER

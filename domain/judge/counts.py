@@ -1,0 +1,66 @@
+"""What the judge looks at: counts per arm over one block of time; `domain.samples` makes them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
+
+
+class Counts(BaseModel):
+    """Events and bad events of both arms; for requests `bad` never exceeds `requests`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    canary_requests: NonNegativeInt = 0
+    canary_bad: NonNegativeInt = 0
+    stable_requests: NonNegativeInt = 0
+    stable_bad: NonNegativeInt = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            canary_requests=self.canary_requests + other.canary_requests,
+            canary_bad=self.canary_bad + other.canary_bad,
+            stable_requests=self.stable_requests + other.stable_requests,
+            stable_bad=self.stable_bad + other.stable_bad,
+        )
+
+    @property
+    def bad(self) -> int:
+        """Bad events of both arms together."""
+        return self.canary_bad + self.stable_bad
+
+    @property
+    def canary_rate(self) -> float:
+        """Share of the canary's requests that were bad; 0 without requests."""
+        return self.canary_bad / self.canary_requests if self.canary_requests else 0.0
+
+    @property
+    def stable_rate(self) -> float:
+        """Share of stable's requests that were bad; 0 without requests."""
+        return self.stable_bad / self.stable_requests if self.stable_requests else 0.0
+
+
+class Block(BaseModel):
+    """Counts per metric over `(start, end]`; a metric that is absent had no data in it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start: AwareDatetime
+    end: AwareDatetime
+    counts: dict[str, Counts] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _spans_time(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError(f"block ends at {self.end}, not after its start {self.start}")
+        return self
+
+    def named(self) -> str:
+        """The block's interval for messages, to the millisecond."""
+        return f"{_clock(self.start)}..{_clock(self.end)}"
+
+
+def _clock(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

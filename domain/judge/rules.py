@@ -1,0 +1,102 @@
+"""The knobs of the judge for one step; the plan fills them, a rehearsal clock has scaled them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[timedelta, Field(gt=timedelta(0))]
+NotNegative = Annotated[timedelta, Field(ge=timedelta(0))]
+
+DEFAULT_MARGINS = (4.0, 3.0, 2.0)
+# A source is called silent after this part of the deadline (10 min: 2 min), unless the plan says.
+STALE_PART_OF_DEADLINE = 5
+
+
+class OnQuiet(StrEnum):
+    """What to do at the deadline when nothing speaks against the canary and nothing proves it."""
+
+    advance = "advance"
+    hold = "hold"
+    synthetic = "synthetic"
+
+
+class PromoteBy(StrEnum):
+    """Which proofs may promote before the deadline."""
+
+    any = "any"
+    relative = "relative"
+
+
+class JudgeRules(BaseModel):
+    """Error rates, margins, limits and times of one step.
+
+    `limits` and `floors` are bad shares per metric in (0, 1); `margins` lists the margin of every
+    step of the rollout, since each has its process from the first block on. `control_arm` is false
+    where no stable serves beside the canary (first release, 100 %): then the limits alone judge.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alpha: Share = 0.01
+    beta: Share = 0.05
+    rho0: Annotated[float, Field(ge=1)] = 1.1
+    margin: Annotated[float, Field(gt=1)] = DEFAULT_MARGINS[0]
+    margins: tuple[Annotated[float, Field(gt=1)], ...] = DEFAULT_MARGINS
+    limits: dict[str, Share] = Field(default_factory=dict)
+    floors: dict[str, Share] = Field(default_factory=dict)
+    metric_weights: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    min_bake: NotNegative = timedelta(minutes=3)
+    deadline: Positive = timedelta(minutes=10)
+    extensions: Annotated[int, Field(ge=0)] = 3
+    stale_after: Positive | None = None
+    min_requests: Annotated[int, Field(ge=1)] = 20
+    warm_up_blocks: Annotated[int, Field(ge=0)] = 1
+    warm_up: NotNegative = timedelta(0)
+    min_blocks: Annotated[int, Field(ge=1)] = 3
+    on_quiet: OnQuiet = OnQuiet.advance
+    promote: PromoteBy = PromoteBy.any
+    control_arm: bool = True
+
+    @model_validator(mode="after")
+    def _margin_has_its_process(self) -> Self:
+        if self.margin not in self.margins:
+            raise ValueError(
+                f"margin {self.margin:g} is not among the rollout's margins {self.margins}:"
+                " list the margin of every step in `margins`"
+            )
+        return self
+
+    @property
+    def roll_back_at(self) -> float:
+        """Evidence of regression that rolls back: 1 / alpha."""
+        return 1 / self.alpha
+
+    @property
+    def promote_at(self) -> float:
+        """Evidence of harmlessness that promotes: 1 / beta."""
+        return 1 / self.beta
+
+    @property
+    def last_deadline(self) -> timedelta:
+        """The deadline with all its extensions."""
+        return self.deadline * (1 + self.extensions)
+
+    @property
+    def silent_after(self) -> timedelta:
+        """How long without a block counts as no data."""
+        return self.stale_after or self.deadline / STALE_PART_OF_DEADLINE
+
+
+def margin_for(weight_percent: float) -> float:
+    """How much worse a canary must provably not be at this weight: 4x to 10 %, 3x to 25 %, else 2x.
+
+    The more users a step reaches, the tighter the proof asked for.
+    """
+    if weight_percent <= 10:
+        return 4.0
+    return 3.0 if weight_percent <= 25 else 2.0

@@ -1,0 +1,204 @@
+"""What the judge remembers between blocks: small, JSON, replayable from the stored blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from domain.errors import PermanentFailure
+from domain.judge.bets import FloorBet, Wealth, non_inferiority_bet, regression_bet
+from domain.judge.counts import Block, Counts
+from domain.judge.rules import JudgeRules
+
+# How much of the past `Recent` keeps per block: its memory is about five blocks.
+RECENT_DECAY = 0.8
+
+
+class Recent(BaseModel):
+    """Counts of about the last five blocks, for what is wrong now, not since the start."""
+
+    model_config = ConfigDict(frozen=True)
+
+    canary_requests: float = 0.0
+    canary_bad: float = 0.0
+    stable_requests: float = 0.0
+    stable_bad: float = 0.0
+
+    def observe(self, counts: Counts) -> Recent:
+        """The decayed past plus one block."""
+        return Recent(
+            canary_requests=RECENT_DECAY * self.canary_requests + counts.canary_requests,
+            canary_bad=RECENT_DECAY * self.canary_bad + counts.canary_bad,
+            stable_requests=RECENT_DECAY * self.stable_requests + counts.stable_requests,
+            stable_bad=RECENT_DECAY * self.stable_bad + counts.stable_bad,
+        )
+
+
+class MetricState(BaseModel):
+    """Wealth of one metric's bets and its counts.
+
+    `worse`, `not_worse` (one per margin), `floor` and `rollout` run over the whole rollout, since
+    alpha is spent once; `limit`, `step` and `recent` begin anew with each step.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    worse: Wealth
+    not_worse: tuple[Wealth, ...]
+    floor: Wealth | None = None
+    floor_peak: float = 0.0
+    rollout: Counts = Counts()
+    limit: Wealth | None = None
+    step: Counts = Counts()
+    recent: Recent = Recent()
+    seen: AwareDatetime | None = None
+
+
+class JudgeState(BaseModel):
+    """The judge's whole memory of a rollout; replaced as a whole by `observe` and `next_step`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    since: AwareDatetime
+    until: AwareDatetime | None = None
+    margins: tuple[float, ...]
+    metrics: dict[str, MetricState]
+    warmed_blocks: int = 0
+    step_blocks: int = 0
+    rollout_blocks: int = 0
+    step_watched: timedelta = timedelta(0)
+    rollout_watched: timedelta = timedelta(0)
+
+
+def start(rules: JudgeRules, metrics: Iterable[str], since: datetime) -> JudgeState:
+    """The state before the first block of a rollout whose first weight took effect at `since`.
+
+    Raises PermanentFailure when no metric is named.
+    """
+    names = tuple(metrics)
+    if not names:
+        raise PermanentFailure("the judge was given no metric: name at least one in the plan")
+    return JudgeState(
+        since=since,
+        margins=rules.margins,
+        metrics={name: _fresh_metric(rules) for name in names},
+    )
+
+
+def next_step(state: JudgeState, since: datetime) -> JudgeState:
+    """The state when the next weight took effect at `since`: evidence stays, the step's counts go.
+
+    Raises PermanentFailure when a counted block ends after `since`.
+    """
+    if state.until is not None and state.until > since:
+        raise PermanentFailure(
+            f"the step cannot begin at {since}: blocks until {state.until} are already counted"
+        )
+    metrics = {
+        name: metric.model_copy(
+            update={
+                "limit": None,
+                "step": Counts(),
+                "recent": Recent(),
+                "seen": None,
+            }
+        )
+        for name, metric in state.metrics.items()
+    }
+    cleared = {"warmed_blocks": 0, "step_blocks": 0, "step_watched": timedelta(0)}
+    return state.model_copy(update={"since": since, "until": None, "metrics": metrics} | cleared)
+
+
+def observe(state: JudgeState, rules: JudgeRules, block: Block) -> JudgeState:
+    """The state after one block; a block that ended before the last one is already counted.
+
+    Raises PermanentFailure when the block reaches over the weight change or over the last block,
+    or carries a metric the judge was not started with.
+    """
+    if state.until is not None and block.end <= state.until:
+        return state
+    _refuse_misfit(state, rules, block)
+    seen = {"until": block.end}
+    if state.warmed_blocks < rules.warm_up_blocks or block.start < state.since + rules.warm_up:
+        metrics = {name: _seen(metric, name, block) for name, metric in state.metrics.items()}
+        warmed = {"warmed_blocks": state.warmed_blocks + 1, "metrics": metrics}
+        return state.model_copy(update=seen | warmed)
+    length = block.end - block.start
+    counted = {
+        "metrics": {
+            name: _observe_metric(metric, rules, name, block)
+            for name, metric in state.metrics.items()
+        },
+        "step_blocks": state.step_blocks + 1,
+        "rollout_blocks": state.rollout_blocks + 1,
+        "step_watched": state.step_watched + length,
+        "rollout_watched": state.rollout_watched + length,
+    }
+    return state.model_copy(update=seen | counted)
+
+
+def _fresh_metric(rules: JudgeRules) -> MetricState:
+    return MetricState(
+        worse=regression_bet(rules.rho0).start(),
+        not_worse=tuple(non_inferiority_bet(margin).start() for margin in rules.margins),
+    )
+
+
+def _refuse_misfit(state: JudgeState, rules: JudgeRules, block: Block) -> None:
+    if rules.margins != state.margins:
+        raise PermanentFailure(
+            f"the rules name margins {rules.margins}, the rollout began with {state.margins}:"
+            " a margin's process starts with the first block, keep them for the whole rollout"
+        )
+    boundary = state.until or state.since
+    if block.start < boundary:
+        raise PermanentFailure(
+            f"block {block.named()} starts before {boundary.isoformat()}, where the last block"
+            " or the last weight ended: cut blocks there"
+        )
+    unknown = sorted(set(block.counts) - set(state.metrics))
+    if unknown:
+        raise PermanentFailure(
+            f"block {block.named()} counts {', '.join(unknown)}, which the judge was not started"
+            f" with (it has {', '.join(state.metrics)})"
+        )
+
+
+def _seen(metric: MetricState, name: str, block: Block) -> MetricState:
+    if name not in block.counts:
+        return metric
+    return metric.model_copy(update={"seen": block.end})
+
+
+def _observe_metric(metric: MetricState, rules: JudgeRules, name: str, block: Block) -> MetricState:
+    counts = block.counts.get(name)
+    if counts is None:
+        return metric
+    update: dict[str, object] = {
+        "step": metric.step + counts,
+        "rollout": metric.rollout + counts,
+        "recent": metric.recent.observe(counts),
+        "seen": block.end,
+    }
+    if rules.control_arm:
+        update |= _compared(metric, rules, counts)
+    if (limit := rules.limits.get(name)) is not None:
+        bet = FloorBet(limit)
+        update["limit"] = bet.observe(metric.limit or bet.start(), counts)
+    if (floor := rules.floors.get(name)) is not None:
+        bet = FloorBet(floor)
+        wealth = bet.observe(metric.floor or bet.start(), counts)
+        update |= {"floor": wealth, "floor_peak": max(metric.floor_peak, bet.evidence(wealth))}
+    return metric.model_copy(update=update)
+
+
+def _compared(metric: MetricState, rules: JudgeRules, counts: Counts) -> dict[str, object]:
+    return {
+        "worse": regression_bet(rules.rho0).observe(metric.worse, counts),
+        "not_worse": tuple(
+            non_inferiority_bet(margin).observe(wealth, counts)
+            for margin, wealth in zip(rules.margins, metric.not_worse, strict=True)
+        ),
+    }

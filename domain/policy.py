@@ -1,0 +1,148 @@
+"""The organisation's policy: floors that a plan may only tighten, and who may do what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from domain.plan import HOUR, MINUTE, ServicePlan
+from domain.quantities import PositiveDuration, Share, format_duration, format_share
+from domain.records import Record
+
+
+class Role(StrEnum):
+    """What a person may decide."""
+
+    APPROVER = "approver"
+    OPERATOR = "operator"
+    RELEASE_MANAGER = "release-manager"
+
+
+class Person(Record):
+    """Somebody the organisation knows: principal, e-mail addresses, keys, roles."""
+
+    principal: str = Field(min_length=1)
+    emails: tuple[str, ...] = ()
+    keys: tuple[str, ...] = Field(default=(), description="OpenSSH public keys")
+    roles: tuple[Role, ...] = ()
+    slack: str | None = None
+
+
+class Floors(Record):
+    """The loosest plan that the organisation accepts."""
+
+    soak: PositiveDuration = 24 * HOUR
+    quorum: int = Field(default=1, ge=0)
+    first_step: int = Field(default=10, ge=1, le=100, description="largest first step, in percent")
+    steps: int = Field(default=3, ge=1, description="fewest steps")
+    min_bake: PositiveDuration = 3 * MINUTE
+    watch: PositiveDuration = 30 * MINUTE
+    coverage: Share = 0.80
+    errors: Share = 0.01
+    p95: PositiveDuration = timedelta(milliseconds=500)
+    scan: Literal["critical", "high"] = "critical"
+    approval_expires: PositiveDuration = 24 * HOUR
+
+
+class Policy(Record):
+    """One version of the policy file; its version is the commit it was read at."""
+
+    version: Literal[1] = 1
+    rehearsal: bool = False
+    floors: Floors = Floors()
+    defaults: dict[str, Any] = Field(default_factory=dict)
+    people: tuple[Person, ...] = ()
+
+    @model_validator(mode="after")
+    def _nobody_twice(self) -> Policy:
+        for what in ("principal", "emails", "keys"):
+            seen: set[str] = set()
+            for person in self.people:
+                own = getattr(person, what)
+                for value in (own,) if isinstance(own, str) else own:
+                    if value in seen:
+                        raise PydanticCustomError(
+                            "unique_people",
+                            "{what} {value} belongs to two people",
+                            {"what": what.rstrip("s"), "value": value},
+                        )
+                    seen.add(value)
+        return self
+
+    def person(self, principal: str) -> Person | None:
+        """Find somebody by principal."""
+        return next((person for person in self.people if person.principal == principal), None)
+
+    def holders(self, role: Role) -> tuple[Person, ...]:
+        """Everybody who has a role."""
+        return tuple(person for person in self.people if role in person.roles)
+
+    def principal_of(self, email: str) -> str | None:
+        """Whose e-mail address this is, compared without case."""
+        wanted = email.lower()
+        return next(
+            (p.principal for p in self.people if wanted in (e.lower() for e in p.emails)), None
+        )
+
+
+class Violation(NamedTuple):
+    """One place where a plan is looser than the policy; `where` is the path inside the plan."""
+
+    where: tuple[str, ...]
+    what: str
+
+
+SCAN_STRICTNESS = {"critical": 0, "high": 1}
+
+
+def violations(plan: ServicePlan, policy: Policy) -> Iterator[Violation]:
+    """Every floor the plan falls below, in the plan's order; empty means it may be released."""
+    floors, canary = policy.floors, plan.canary
+    if not plan.rehearsal.is_real_time and not policy.rehearsal:
+        yield Violation(
+            ("rehearsal",), "a rehearsal clock shortens waits, and the policy says rehearsal: false"
+        )
+    yield from _durations(plan, floors)
+    if plan.tests.coverage < floors.coverage:
+        yield _below(("tests", "coverage"), plan.tests.coverage, floors.coverage, format_share)
+    if plan.limits.errors > floors.errors:
+        yield _above(("limits", "errors"), plan.limits.errors, floors.errors, format_share)
+    if SCAN_STRICTNESS[plan.scan.block] < SCAN_STRICTNESS[floors.scan]:
+        yield Violation(("scan", "block"), f"must be {floors.scan} by the policy")
+    if plan.approval.quorum < floors.quorum:
+        yield _below(("approval", "quorum"), plan.approval.quorum, floors.quorum, str)
+    if canary.steps[0] > floors.first_step:
+        yield _above(("canary", "steps"), canary.steps[0], floors.first_step, "{}%".format)
+    if len(canary.steps) < floors.steps:
+        yield Violation(
+            ("canary", "steps"), f"has {len(canary.steps)} steps, the policy wants {floors.steps}"
+        )
+
+
+def _durations(plan: ServicePlan, floors: Floors) -> Iterator[Violation]:
+    for where, value, floor in (
+        (("soak", "duration"), plan.soak.duration, floors.soak),
+        (("canary", "min_bake"), plan.canary.min_bake, floors.min_bake),
+        (("canary", "watch"), plan.canary.watch, floors.watch),
+    ):
+        if value < floor:
+            yield _below(where, value, floor, format_duration)
+    for where, value, ceiling in (
+        (("limits", "p95"), plan.limits.p95, floors.p95),
+        (("approval", "expires"), plan.approval.expires, floors.approval_expires),
+    ):
+        if value > ceiling:
+            yield _above(where, value, ceiling, format_duration)
+
+
+def _below(where: tuple[str, ...], value: Any, floor: Any, show: Callable[[Any], str]) -> Violation:
+    return Violation(where, f"{show(value)} is below the policy's floor of {show(floor)}")
+
+
+def _above(where: tuple[str, ...], value: Any, top: Any, show: Callable[[Any], str]) -> Violation:
+    return Violation(where, f"{show(value)} is above the policy's limit of {show(top)}")

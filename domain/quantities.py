@@ -1,0 +1,110 @@
+"""Durations, shares and rehearsal clocks as people write them: `24h`, `500ms`, `1%`, `1h = 1s`."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|s|m|h|d)\s*")
+
+
+def parse_duration(text: object) -> timedelta:
+    """Read `90s`, `1h 30m`, `500ms` or ISO 8601 (`PT24H`); raises ValueError naming the form."""
+    if isinstance(text, timedelta):
+        return text
+    if not isinstance(text, str):
+        raise ValueError(f"write a duration with its unit, for example 24h or 500ms, not {text!r}")
+    if re.fullmatch(r"-?P[0-9DTHMS.]+", text):
+        return _from_iso(text)
+    negative, body = text.strip().startswith("-"), text.strip().removeprefix("-")
+    seconds, position = 0.0, 0
+    while match := PART.match(body, position):
+        seconds += float(match[1]) * UNIT_SECONDS[match[2]]
+        position = match.end()
+    if position == 0 or position != len(body):
+        raise ValueError(f"{text!r} is not a duration; write for example 24h, 30m, 90s or 500ms")
+    return timedelta(seconds=-seconds if negative else seconds)
+
+
+def _from_iso(text: str) -> timedelta:
+    match = re.fullmatch(
+        r"(-?)P(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.]+)S)?)?", text
+    )
+    if match is None:
+        raise ValueError(f"{text!r} is not an ISO 8601 duration; write for example PT24H")
+    sign, *parts = match.groups()
+    days, hours, minutes, seconds = (float(part or 0) for part in parts)
+    length = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    return -length if sign else length
+
+
+def format_duration(length: timedelta) -> str:
+    """Write a duration the way `parse_duration` reads it: `1d 2h`, `1m 30s`, `0.5s`, `20ms`."""
+    seconds = length.total_seconds()
+    if seconds < 0:
+        return "-" + format_duration(-length)
+    if seconds == 0:
+        return "0s"
+    if seconds < 0.1:
+        return f"{seconds * 1000:.6g}ms"
+    if seconds < 60:
+        return f"{seconds:.6g}s"
+    parts, rest = [], seconds
+    for unit in ("d", "h", "m"):
+        whole, rest = divmod(rest, UNIT_SECONDS[unit])
+        parts += [f"{whole:.0f}{unit}"] if whole else []
+    return " ".join([*parts, *([f"{rest:.6g}s"] if rest >= 0.001 else [])])
+
+
+def parse_share(value: object) -> float:
+    """Read `1%` as 0.01; a bare number is refused, since 1 could be meant as 1 % or as 100 %."""
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value)):
+        share = float(match[1]) / 100
+        if share <= 1:
+            return share
+    raise ValueError(f"{value!r} is not a share; write a percentage from 0% to 100%, such as 1%")
+
+
+def format_share(share: float) -> str:
+    """Write 0.01 as `1%`."""
+    return f"{share * 100:.6g}%"
+
+
+def _positive(text: object) -> timedelta:
+    length = parse_duration(text)
+    if length <= timedelta(0):
+        raise PydanticCustomError(
+            "duration_positive", "must be longer than zero, not {text}", {"text": str(text)}
+        )
+    return length
+
+
+def _share(value: Any) -> float:
+    return value if isinstance(value, float) and 0 <= value <= 1 else parse_share(value)
+
+
+DURATION_SCHEMA = {"type": "string", "pattern": r"^\d", "examples": ["24h", "30m", "500ms"]}
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+    WithJsonSchema(DURATION_SCHEMA),
+]
+PositiveDuration = Annotated[
+    timedelta,
+    BeforeValidator(_positive),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+    WithJsonSchema(DURATION_SCHEMA),
+]
+Share = Annotated[
+    float,
+    BeforeValidator(_share),
+    PlainSerializer(format_share, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$", "examples": ["1%"]}),
+]

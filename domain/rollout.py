@@ -1,0 +1,77 @@
+"""Is a revision up? Read from its Deployment and pods, as Kubernetes reports them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+from domain.records import Record
+
+Manifest = dict[str, Any]
+
+# The kubelet has tried at least twice when it says these; waiting longer changes nothing.
+HOPELESS = {
+    "ImagePullBackOff": "its image cannot be pulled",
+    "InvalidImageName": "its image name is invalid",
+    "CreateContainerConfigError": "its configuration cannot be read",
+    "CreateContainerError": "its container cannot be created",
+    "RunContainerError": "its container cannot be started",
+}
+CRASHES = 2
+
+
+class RolloutPhase(StrEnum):
+    """What to do next about a rollout."""
+
+    READY = "ready"
+    WAITING = "waiting"
+    BROKEN = "broken"
+
+
+class Rollout(Record):
+    """Where a Deployment's rollout stands."""
+
+    phase: RolloutPhase
+    ready_pods: int
+    sentence: str
+
+
+def rollout(deployment: Manifest, pods: Iterable[Manifest], needed: int) -> Rollout:
+    """Judge a rollout: enough updated pods ready, still coming, or not coming at all."""
+    name, status = deployment["metadata"]["name"], deployment.get("status", {})
+    ready = min(status.get("readyReplicas", 0), status.get("updatedReplicas", 0))
+    current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 1)
+    told = f"{name}: {ready} of {needed} pods ready"
+    if current and ready >= needed:
+        return Rollout(phase=RolloutPhase.READY, ready_pods=ready, sentence=told)
+    problem = next(filter(None, map(pod_problem, pods)), None) or _deadline(deployment)
+    if problem is not None:
+        return Rollout(phase=RolloutPhase.BROKEN, ready_pods=ready, sentence=f"{told}; {problem}")
+    return Rollout(phase=RolloutPhase.WAITING, ready_pods=ready, sentence=told)
+
+
+def pod_problem(pod: Manifest) -> str | None:
+    """Why a pod will not come up, or None: crashed, out of memory, image or config missing."""
+    name = pod["metadata"]["name"]
+    for container in pod.get("status", {}).get("containerStatuses", []):
+        waiting = container.get("state", {}).get("waiting", {})
+        ended = container.get("lastState", {}).get("terminated") or container.get("state", {}).get(
+            "terminated", {}
+        )
+        if waiting.get("reason") in HOPELESS:
+            why = HOPELESS[waiting["reason"]]
+            return f"pod {name}: {why}: {waiting.get('message', waiting['reason'])}"
+        if container.get("restartCount", 0) >= CRASHES and not container.get("ready"):
+            code, reason = ended.get("exitCode", "?"), ended.get("reason", "Error")
+            return (
+                f"pod {name} crashed {container['restartCount']} times ({reason}, exit code {code})"
+            )
+    return None
+
+
+def _deadline(deployment: Manifest) -> str | None:
+    for condition in deployment.get("status", {}).get("conditions", []):
+        if condition.get("reason") == "ProgressDeadlineExceeded":
+            return f"no progress: {condition.get('message', 'ProgressDeadlineExceeded')}"
+    return None

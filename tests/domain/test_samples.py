@@ -1,0 +1,350 @@
+"""Raw counters to blocks: differences per pod and scrape, resets, births, gaps, broken data."""
+
+import math
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.judge import Block, Counts
+from domain.samples import ERRORS, RESTARTS, SLOW, Arm, Samples, Series, Span, sample
+from tests.support.judge_streams import counts
+
+SINCE = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LENGTH = timedelta(seconds=10)
+SLOW_ABOVE = timedelta(milliseconds=500)
+Values = Sequence[float | None]
+
+
+def series(pod: str, values: Values, **labels: str) -> Series:
+    """One value per cell of 10 s, scraped 3 s into it; None: no scrape."""
+    return scraped(pod, values, 3, 1, labels)
+
+
+def scraped(
+    pod: str, values: Values, offset: float, scale: float, labels: dict[str, str]
+) -> Series:
+    """One value per cell of 10 s x `scale`, scraped `offset` x `scale` into it."""
+    begins = SINCE.timestamp()
+    points = tuple(
+        (begins + scale * (10 * index + offset), value)
+        for index, value in enumerate(values)
+        if value is not None
+    )
+    return Series(pod, {"pod": pod, "http_response_status_code": "200"} | labels, points)
+
+
+def histogram(pod: str, totals: Values, fast: Values, **labels: str) -> tuple[Series, ...]:
+    """The two buckets that count: `le="0.5"` and `le="+Inf"`."""
+    return (
+        series(pod, fast, **labels, le="0.5"),
+        series(pod, totals, **labels, le="+Inf"),
+        series(pod, fast, **labels, le="0.25"),
+    )
+
+
+def total(pod: str, values: Values, **labels: str) -> Arm:
+    return Arm(counts=(series(pod, values, **labels),))
+
+
+def read(
+    canary: Arm,
+    stable: Arm | None,
+    cells: float,
+    slow_above: timedelta | None = None,
+    after: int = 0,
+) -> Samples:
+    span = Span.following(SINCE, SINCE + after * LENGTH, SINCE + cells * LENGTH, LENGTH)
+    return sample(canary, stable, span, slow_above)
+
+
+def errors(samples: Samples) -> list[Counts]:
+    return [block.counts[ERRORS] for block in samples.blocks]
+
+
+STABLE = total("s", [0, 90, 180, 270, 360, 450])
+
+
+def test_growth_between_scrapes_becomes_one_block_per_cell() -> None:
+    samples = read(total("c", [5, 15, 25, 45]), STABLE, 4)
+    assert errors(samples) == [
+        counts(0, 0, 0, 0),
+        counts(10, 0, 90, 0),
+        counts(10, 0, 90, 0),
+        counts(20, 0, 90, 0),
+    ]
+    assert [block.start for block in samples.blocks] == [SINCE + n * LENGTH for n in range(4)]
+    assert samples.until == SINCE + 4 * LENGTH
+    assert samples.broken == ()
+
+
+def test_server_errors_are_bad_and_client_errors_are_not() -> None:
+    canary = Arm(
+        counts=(
+            series("c", [0, 10]),
+            series("c", [0, 3], http_response_status_code="503"),
+            series("c", [0, 4], http_response_status_code="404"),
+            series("c", [0, 2], http_response_status_code="", error_type="TimeoutError"),
+        )
+    )
+    assert errors(read(canary, STABLE, 2))[1] == counts(19, 5, 90, 0)
+
+
+def test_a_request_above_the_nearest_edge_is_slow() -> None:
+    canary = Arm(buckets=histogram("c", [0, 10, 20], [0, 9, 14]))
+    stable = Arm(buckets=histogram("s", [0, 90, 180], [0, 90, 175]))
+    samples = read(canary, stable, 3, SLOW_ABOVE)
+    assert [block.counts[SLOW] for block in samples.blocks[1:]] == [
+        counts(10, 1, 90, 0),
+        counts(10, 5, 90, 5),
+    ]
+    assert errors(samples)[1] == counts(10, 0, 90, 0)
+
+
+@pytest.mark.parametrize(
+    ("limit", "edge"), [(0.5, "0.5"), (0.49, "0.5"), (0.3, "0.25"), (0.375, "0.25"), (9, "0.5")]
+)
+def test_the_nearest_edge_that_both_arms_have_is_used(limit: float, edge: str) -> None:
+    def arm(pod: str, *extra: str) -> Arm:
+        grown = {"0.25": 2, "0.5": 5, "1": 9, "+Inf": 10}
+        return Arm(
+            buckets=tuple(
+                series(pod, [0, grown[le]], le=le) for le in ("0.25", "0.5", "+Inf", *extra)
+            )
+        )
+
+    samples = read(arm("c", "1"), arm("s"), 2, timedelta(seconds=limit))
+    slow = {"0.25": 8, "0.5": 5}[edge]
+    assert samples.blocks[1].counts[SLOW] == counts(10, slow, 10, slow)
+
+
+def test_arms_without_a_common_edge_have_no_slow_metric_and_say_so() -> None:
+    canary = Arm(buckets=(series("c", [0, 5], le="0.5"), series("c", [0, 5], le="+Inf")))
+    stable = Arm(buckets=(series("s", [0, 5], le="1"), series("s", [0, 5], le="+Inf")))
+    samples = read(canary, stable, 2, SLOW_ABOVE)
+    assert SLOW not in samples.blocks[1].counts
+    assert "no bucket edge that both arms have near 0.5 s" in str(samples.broken[0])
+
+
+def test_a_counter_that_went_down_began_anew() -> None:
+    assert errors(read(total("c", [100, 110, 4, 9]), STABLE, 4))[1:] == [
+        counts(10, 0, 90, 0),
+        counts(4, 0, 90, 0),
+        counts(5, 0, 90, 0),
+    ]
+
+
+def test_one_counter_that_went_down_restarts_all_counters_of_the_pod() -> None:
+    canary = Arm(buckets=histogram("c", [10, 12], [10, 9]))
+    stable = Arm(buckets=histogram("s", [0, 90], [0, 90]))
+    samples = read(canary, stable, 2, SLOW_ABOVE)
+    assert samples.broken == ()
+    assert samples.blocks[1].counts[SLOW] == counts(12, 3, 90, 0)
+
+
+def test_a_new_error_code_of_a_known_pod_starts_from_zero() -> None:
+    canary = Arm(
+        counts=(
+            series("c", [0, 10, 20]),
+            series("c", [None, None, 7], http_response_status_code="500"),
+        )
+    )
+    assert errors(read(canary, STABLE, 3))[2] == counts(17, 7, 90, 0)
+
+
+def test_a_pod_born_in_the_step_starts_from_zero() -> None:
+    born = Arm(counts=(series("c", [None, 8, 18]),), started={"c": SINCE + timedelta(seconds=6)})
+    assert errors(read(born, STABLE, 3)) == [
+        counts(0, 0, 0, 0),
+        counts(8, 0, 90, 0),
+        counts(10, 0, 90, 0),
+    ]
+
+
+def test_a_pod_of_unknown_or_older_birth_is_counted_from_its_second_scrape() -> None:
+    unknown = Arm(counts=(series("c", [None, 8, 18]),))
+    older = Arm(counts=unknown.counts, started={"c": SINCE - timedelta(seconds=1)})
+    for arm in (unknown, older):
+        assert errors(read(arm, STABLE, 3))[1:] == [counts(0, 0, 90, 0), counts(10, 0, 90, 0)]
+
+
+def test_growth_over_the_weight_change_is_left_out() -> None:
+    before = Series(
+        "c",
+        {"pod": "c", "http_response_status_code": "200"},
+        ((SINCE.timestamp() - 7, 0), (SINCE.timestamp() + 3, 50), (SINCE.timestamp() + 13, 60)),
+    )
+    assert errors(read(Arm(counts=(before,)), STABLE, 2)) == [
+        counts(0, 0, 0, 0),
+        counts(10, 0, 90, 0),
+    ]
+
+
+def test_a_missing_scrape_merges_its_block_with_the_next() -> None:
+    samples = read(total("c", [0, 10, None, 30, 40]), STABLE, 5)
+    assert errors(samples)[1:] == [
+        counts(10, 0, 90, 0),
+        counts(20, 0, 180, 0),
+        counts(10, 0, 90, 0),
+    ]
+    assert samples.blocks[2].end - samples.blocks[2].start == 2 * LENGTH
+
+
+def test_one_silent_pod_of_many_does_not_hold_the_block() -> None:
+    pods = tuple(series(f"s{n}", [0, 10, None if n == 0 else 20, 30]) for n in range(12))
+    blocks = errors(read(total("c", [0, 10, 20, 30]), Arm(counts=pods), 4))
+    assert [block.stable_requests for block in blocks[1:]] == [120, 110, 130]
+
+
+def test_the_block_at_the_edge_waits_for_a_late_scrape() -> None:
+    samples = read(total("c", [0, 10, None]), STABLE, 3)
+    assert samples.until == SINCE + 2 * LENGTH
+    later = read(total("c", [0, 10, None, 30]), STABLE, 4, after=2)
+    assert errors(later) == [counts(20, 0, 180, 0)]
+
+
+def test_a_pod_that_is_gone_does_not_hold_the_blocks_for_ever() -> None:
+    samples = read(total("c", [0, 10]), total("s", list(range(0, 900, 90))), 10)
+    assert samples.until == SINCE + 10 * LENGTH
+    assert sum(block.stable_requests for block in errors(samples)) == 810
+
+
+def test_polling_gives_the_same_blocks_as_reading_once() -> None:
+    canary, stable = total("c", range(0, 120, 10)), total("s", range(0, 1080, 90))
+    once = read(canary, stable, 12)
+    blocks: list[Block] = []
+    after = SINCE
+    for poll in range(1, 25):
+        now = SINCE + poll * LENGTH / 2
+        span = Span.following(SINCE, after, now, LENGTH)
+        samples = sample(_until(canary, now), _until(stable, now), span)
+        blocks += samples.blocks
+        after = samples.until
+    assert tuple(blocks) == once.blocks
+
+
+def _until(arm: Arm, now: datetime) -> Arm:
+    return Arm(
+        counts=tuple(
+            Series(item.pod, item.labels, tuple(p for p in item.points if p[0] <= now.timestamp()))
+            for item in arm.counts
+        )
+    )
+
+
+@given(
+    grown=st.lists(st.integers(0, 30), min_size=3, max_size=12),
+    offset=st.floats(0.1, 9.9),
+    scale=st.sampled_from((1.0, 0.01)),
+)
+def test_nothing_is_lost_or_counted_twice_at_any_clock(
+    grown: list[int], offset: float, scale: float
+) -> None:
+    totals = [float(sum(grown[: index + 1])) for index in range(len(grown))]
+    canary = Arm(counts=(scraped("c", totals, offset, scale, {}),))
+    stable = Arm(counts=(scraped("s", totals, 10 - offset, scale, {}),))
+    length = LENGTH * scale
+    span = Span(SINCE, SINCE, SINCE + len(grown) * length, length, SINCE)
+    blocks = errors(sample(canary, stable, span))
+    assert len(blocks) == len(grown)
+    assert sum(block.canary_requests for block in blocks) == sum(grown[1:])
+    assert sum(block.stable_requests for block in blocks) == sum(grown[1:])
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
+def test_a_value_that_is_no_count_drops_its_block_in_both_arms_and_is_named(value: float) -> None:
+    samples = read(total("c", [0, 10, value, 30, 40]), STABLE, 5)
+    assert [block.start for block in samples.blocks] == [SINCE + n * LENGTH for n in (0, 1, 3, 4)]
+    assert errors(samples)[2:] == [counts(0, 0, 90, 0), counts(10, 0, 90, 0)]
+    (broken,) = samples.broken
+    assert (broken.pod, broken.at) == ("c", SINCE + 2 * LENGTH + timedelta(seconds=3))
+    assert "is not a count" in str(broken)
+    assert 'http_response_status_code="200"' in str(broken)
+
+
+def test_broken_data_of_an_earlier_block_is_not_named_again() -> None:
+    assert read(total("c", [0, math.nan, 20, 30]), STABLE, 4, after=2).broken == ()
+
+
+def test_scrapes_out_of_order_leave_no_block() -> None:
+    sound = series("c", [0, 10, 20])
+    for points in (sound.points[::-1], (*sound.points, sound.points[-1])):
+        samples = read(Arm(counts=(Series("c", sound.labels, points),)), STABLE, 3)
+        assert samples.blocks == ()
+        assert "repeated or out of order" in str(samples.broken[0])
+
+
+def test_a_series_scraped_by_two_jobs_leaves_no_block() -> None:
+    twice = Arm(counts=(series("c", [0, 10], job="a"), series("c", [0, 10], job="b")))
+    samples = read(twice, STABLE, 2)
+    assert samples.blocks == ()
+    assert "the same series twice" in str(samples.broken[0])
+
+
+def test_a_pod_in_both_arms_leaves_no_block() -> None:
+    samples = read(total("c", [0, 10]), total("c", [0, 10]), 2)
+    assert samples.blocks == ()
+    assert "matched by both arms" in str(samples.broken[0])
+
+
+def test_more_fast_requests_than_requests_are_broken_data() -> None:
+    canary = Arm(buckets=histogram("c", [0, 10], [0, 11]))
+    samples = read(canary, Arm(buckets=histogram("s", [0, 9], [0, 9])), 2, SLOW_ABOVE)
+    assert len(samples.blocks) == 1
+    assert "counts 11 requests of 10 in all" in str(samples.broken[0])
+
+
+def test_probes_are_not_traffic_but_show_that_the_pod_is_scraped() -> None:
+    probed = Arm(counts=(series("c", [0, 10, 20], http_route="/health"),))
+    assert errors(read(probed, None, 3)) == [Counts()] * 3
+
+
+def test_restarts_are_counted_per_pod_and_scrape() -> None:
+    canary = Arm(
+        counts=(series("c", [0, 10, 20]),), restarts=(series("c", [0, 1, 3], container="app"),)
+    )
+    stable = Arm(
+        counts=STABLE.counts,
+        restarts=(series("s", [7, 7, 7], container="app"), series("t", [0, 0, 0])),
+    )
+    blocks = read(canary, stable, 3).blocks
+    assert [block.counts[RESTARTS] for block in blocks[1:]] == [
+        counts(1, 1, 2, 0),
+        counts(1, 2, 2, 0),
+    ]
+
+
+def test_a_crashing_canary_without_requests_still_gives_blocks() -> None:
+    canary = Arm(restarts=(series("c", [0, 1, 2], container="app"),))
+    samples = read(canary, None, 3)
+    assert samples.blocks[1].counts == {RESTARTS: counts(1, 1, 0, 0)}
+
+
+def test_no_series_at_all_is_no_block() -> None:
+    samples = read(Arm(), Arm(), 10)
+    assert (samples.blocks, samples.until) == ((), SINCE)
+
+
+def test_a_first_release_has_no_stable_arm() -> None:
+    assert errors(read(total("c", [0, 10, 20]), None, 3))[1:] == [counts(10, 0, 0, 0)] * 2
+
+
+def test_after_an_outage_of_the_source_one_difference_covers_it() -> None:
+    values: Iterable[float | None] = [0, 10, *[None] * 30, 320, 330]
+    canary = total("c", list(values))
+    stable = total("s", [9 * value if value is not None else None for value in canary_values(34)])
+    samples = read(canary, stable, 34)
+    assert [block.canary_requests for block in errors(samples)] == [0, 10, 310, 10]
+    assert [block.stable_requests for block in errors(samples)] == [0, 90, 2790, 90]
+
+
+def canary_values(cells: int) -> list[float | None]:
+    return [10 * n if n < 2 or n > 31 else None for n in range(cells)]
+
+
+def test_the_window_bridges_missing_scrapes() -> None:
+    span = Span.following(SINCE, SINCE + 9 * LENGTH, SINCE + 10 * LENGTH, LENGTH)
+    assert span.seen_from == SINCE + 3 * LENGTH
+    assert span.window == 7 * LENGTH
