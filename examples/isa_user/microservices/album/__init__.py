@@ -1,0 +1,1 @@
+"""Photo albums: the service `album`, port 8219."""

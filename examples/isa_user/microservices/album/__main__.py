@@ -1,0 +1,5 @@
+"""`python -m microservices.album`, the entrypoint of the image."""
+
+from microservices.album.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""Invoices: the service `billing`, port 8216."""

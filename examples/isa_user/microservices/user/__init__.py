@@ -1,0 +1,1 @@
+"""User accounts: the service `user`, port 8201."""

@@ -1,0 +1,5 @@
+"""`python -m microservices.user`, the entrypoint of the image."""
+
+from microservices.user.main import main
+
+main()
