@@ -1,0 +1,1 @@
+"""One module per outside system: they know the wire, not Temporal, not the process."""
