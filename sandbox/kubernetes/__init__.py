@@ -1,0 +1,1 @@
+"""A simulated Kubernetes cluster behind a real HTTP API; `cluster.Cluster` is the way in."""

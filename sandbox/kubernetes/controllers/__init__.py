@@ -1,0 +1,1 @@
+"""What makes a cluster alive: each controller follows the store's events and writes back."""
