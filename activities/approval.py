@@ -1,0 +1,116 @@
+"""The approval gate: freezing evidence, verifying what people say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from temporalio import activity
+
+from activities.archive import Archive
+from clients.policy_source import PolicySource
+from clients.ssh_signature import AllowedKey, verify
+from domain.commands import APPROVAL_NAMESPACE, REQUIREMENTS, Command, eligible, refusal
+from domain.environments import Environment
+from domain.errors import PermanentFailure
+from domain.evidence import Evidence
+from domain.policy import Policy, Role
+from domain.revision import config_diff
+from domain.steps import (
+    FreezeEvidence,
+    FrozenEvidence,
+    RevisionRequest,
+    Verification,
+    VerifyCommand,
+)
+
+
+class Approval:
+    """Runs with the policy and the registry in reach, without any cluster."""
+
+    def __init__(self, archive: Archive, policy: PolicySource) -> None:
+        self._archive = archive
+        self._policy = policy
+
+    @activity.defn
+    async def freeze_evidence(self, request: FreezeEvidence) -> FrozenEvidence:
+        """Write down everything an approver signs; it does not change any more."""
+        policy, version = await self._policy.fetch()
+        bundle = await self._archive.load_bundle(request.target.bundle)
+        now = datetime.now(UTC)
+        evidence = Evidence(
+            release_id=request.target.release_id,
+            service=request.target.service,
+            bundle=request.target.bundle,
+            image=request.image,
+            plan_hash=bundle.plan_hash,
+            policy_version=version,
+            change=request.change,
+            stable=request.target.stable,
+            config_diff=await self._config_diff(request.target),
+            records=request.records,
+            soak=request.soak,
+            rehearsal=request.rehearsal,
+            opened_at=now,
+            expires_at=now + request.expires_in,
+        )
+        record = await self._archive.store_record(
+            request.target.bundle, "evidence", evidence, f"evidence of {evidence.release_id}"
+        )
+        return FrozenEvidence(
+            record=record,
+            expires_at=evidence.expires_at,
+            eligible=eligible(policy, Role.APPROVER, request.change),
+        )
+
+    @activity.defn
+    async def verify_command(self, request: VerifyCommand) -> Verification:
+        """Whose signature is it, has the person the role, is it about this evidence?"""
+        command = request.command
+        policy, _ = await self._policy.fetch()
+        try:
+            principal = signer(command, policy)
+        except PermanentFailure as error:
+            return _no(command, str(error))
+        wanted = request.evidence.digest if request.evidence else None
+        if REQUIREMENTS[command.name].binds_evidence and command.statement.evidence != wanted:
+            return _no(
+                command, f"it is about evidence {command.statement.evidence}, the gate has {wanted}"
+            )
+        why = refusal(command, policy, principal, request.change, datetime.now(UTC))
+        if why is not None:
+            return _no(command, why)
+        return Verification(
+            accepted=True,
+            principal=principal or command.actor,
+            verified=principal is not None,
+            sentence=f"{command.name} by {principal or command.actor}",
+        )
+
+    async def _config_diff(self, target: RevisionRequest) -> tuple[str, ...]:
+        if target.stable is None:
+            return ()
+        production = Environment.PRODUCTION
+        stable = target.bundle.parse(target.stable.bundle)
+        return config_diff(
+            await self._archive.load_manifests(stable, production),
+            await self._archive.load_manifests(target.bundle, production),
+        )
+
+
+def signer(command: Command, policy: Policy) -> str | None:
+    """The principal whose key signed a command; None when it is not signed.
+
+    Raises PermanentFailure with the reason when the signature is not good.
+    """
+    if command.signature is None:
+        return None
+    allowed = [
+        AllowedKey(principal=person.principal, key=key)
+        for person in policy.people
+        for key in person.keys
+    ]
+    return verify(command.statement.message(), command.signature, allowed, APPROVAL_NAMESPACE)
+
+
+def _no(command: Command, why: str) -> Verification:
+    return Verification(accepted=False, principal=command.actor, verified=False, sentence=why)

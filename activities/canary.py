@@ -1,0 +1,117 @@
+"""Watching a canary: every scrape becomes a block, the judge speaks after each."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from temporalio import activity
+
+from activities.archive import Archive
+from activities.demand import Demand
+from domain.canary import METRICS
+from domain.errors import TransientFailure
+from domain.judge.counts import Block
+from domain.judge.decision import judge
+from domain.judge.state import JudgeState, next_step, observe, start
+from domain.judge.verdict import Judgement, Verdict
+from domain.records import Record
+from domain.samples import Span
+from domain.steps import Observation, ObserveStep
+
+SHORTEST_POLL = timedelta(milliseconds=250)
+LONGEST_POLL = timedelta(seconds=5)
+
+
+class ObservedBlocks(Record):
+    """What an auditor needs to recompute a verdict: the request, every block, the answer."""
+
+    step: ObserveStep
+    blocks: tuple[Block, ...]
+    judgement: Judgement
+
+
+class Progress(Record):
+    """What survives a lost worker, in the heartbeat."""
+
+    state: JudgeState
+    after: datetime
+    blocks: tuple[Block, ...]
+
+
+class Canary:
+    """Judges production's canaries."""
+
+    def __init__(self, demand: Demand, archive: Archive) -> None:
+        self._demand = demand
+        self._archive = archive
+
+    @activity.defn
+    async def observe_step(self, request: ObserveStep) -> Observation:
+        """Look at every new block until there is a verdict, or until `ends_at`.
+
+        A source that does not answer gives no block: the judge then says "no data" and holds.
+        """
+        progress = _resumed(request)
+        pause = min(max(request.block, SHORTEST_POLL), LONGEST_POLL).total_seconds()
+        while True:
+            now = datetime.now(UTC)
+            progress = await self._take_blocks(request, progress, now)
+            judgement = judge(progress.state, request.rules, now - request.since)
+            activity.heartbeat(progress)
+            if _is_final(request, judgement, now):
+                return await self._observation(request, progress, judgement)
+            await asyncio.sleep(pause)
+
+    async def _take_blocks(
+        self, request: ObserveStep, progress: Progress, now: datetime
+    ) -> Progress:
+        target = request.target
+        compared = target.stable.revision if target.stable and request.rules.control_arm else None
+        span = Span.following(progress.state.since, progress.after, now, request.block)
+        try:
+            samples = await self._demand.blocks(target.revision, compared, span, request.slow_above)
+        except TransientFailure as failure:
+            activity.logger.warning("no data for %s: %s", target.revision, failure)
+            return progress
+        state = progress.state
+        for block in samples.blocks:
+            state = observe(state, request.rules, block)
+        return Progress(
+            state=state, after=samples.until, blocks=(*progress.blocks, *samples.blocks)
+        )
+
+    async def _observation(
+        self, request: ObserveStep, progress: Progress, judgement: Judgement
+    ) -> Observation:
+        record = None
+        if judgement.verdict is not Verdict.HOLD:
+            record = await self._archive.store_record(
+                request.target.bundle,
+                f"verdict-{request.weight}{'-watch' if request.watch else ''}",
+                ObservedBlocks(step=request, blocks=progress.blocks, judgement=judgement),
+                judgement.sentence,
+            )
+        return Observation(judgement=judgement, state=progress.state, record=record)
+
+
+def _resumed(request: ObserveStep) -> Progress:
+    """Where to go on: after a lost worker its last heartbeat, else where the workflow stands."""
+    details = activity.info().heartbeat_details
+    if details:
+        return Progress.model_validate(details[0])
+    if request.state is None:
+        state = start(request.rules, METRICS, request.since)
+    elif request.state.since < request.since:
+        # Clocks of Temporal and Prometheus may differ by a moment.
+        since = max(request.since, request.state.until or request.since)
+        state = next_step(request.state, since)
+    else:
+        state = request.state
+    return Progress(state=state, after=state.until or state.since, blocks=())
+
+
+def _is_final(request: ObserveStep, judgement: Judgement, now: datetime) -> bool:
+    if judgement.verdict is Verdict.ROLL_BACK or now >= request.ends_at:
+        return True
+    return judgement.verdict is Verdict.PROMOTE and not request.watch

@@ -1,0 +1,269 @@
+"""Revisions in one cluster: their objects, their pods, and taking them away safely."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from temporalio import activity
+
+from activities.demand import Demand
+from activities.route import Route
+from clients.cluster import Cluster
+from domain import labels
+from domain.errors import Conflict, PermanentFailure, TransientFailure
+from domain.revision import Manifest, RevisionObjects
+from domain.rollout import Rollout, RolloutPhase, rollout
+from domain.routes import annotate, selected_revision
+
+POLL = timedelta(milliseconds=500)
+WHILE_STARTING = timedelta(minutes=12)
+
+
+class Fleet:
+    """Creates, scales and retires revisions; never edits a pod template."""
+
+    def __init__(self, cluster: Cluster, route: Route, demand: Demand) -> None:
+        self._cluster = cluster
+        self._route = route
+        self._demand = demand
+
+    async def create(self, revision: RevisionObjects, replicas: int, release_id: str) -> bool:
+        """Create a revision's objects; True when the same revision lay there already.
+
+        Raises PermanentFailure when an object of that name has another content.
+        """
+        for manifest in revision.shared:
+            if manifest["kind"] in ("ServiceAccount", "NetworkPolicy"):
+                await self._ensure_shared(manifest)
+        adopted = False
+        for manifest in revision.own:
+            wanted = _sized(manifest, replicas)
+            wanted["metadata"]["annotations"] = {
+                **wanted["metadata"].get("annotations", {}),
+                labels.RELEASE: release_id,
+            }
+            try:
+                await self._cluster.create(wanted)
+            except Conflict:
+                await self._same(wanted, revision.spec_hash)
+                adopted = adopted or manifest["kind"] == "Deployment"
+        return adopted
+
+    async def size(self, revision: str, replicas: int) -> None:
+        """Give a revision at least so many replicas; it is never made smaller here."""
+        deployment = await self._deployment(revision)
+        current = deployment["spec"].get("replicas", 1)
+        if current < replicas:
+            await self._cluster.patch(
+                "Deployment", revision, _replace("/spec/replicas", current, replicas)
+            )
+        await self.keep_at_least(revision, replicas)
+
+    async def keep_at_least(self, revision: str, replicas: int) -> None:
+        """Raise the autoscaler's minimum (never above its maximum), so that it does not shrink."""
+        scaler = await self._scaler(revision)
+        if scaler is None:
+            return
+        current = scaler["spec"].get("minReplicas", 1)
+        wanted = min(replicas, scaler["spec"]["maxReplicas"])
+        if current < wanted:
+            await self._set_minimum(scaler, wanted)
+
+    async def relax(self, revision: str, declared: int) -> None:
+        """Back to the declared size: the autoscaler's minimum, or the replicas without one."""
+        scaler = await self._scaler(revision)
+        if scaler is not None:
+            await self.restore_minimum(revision, declared)
+            return
+        current = (await self._deployment(revision))["spec"].get("replicas", 1)
+        if current > declared:
+            await self._cluster.patch(
+                "Deployment", revision, _replace("/spec/replicas", current, declared)
+            )
+
+    async def restore_minimum(self, revision: str, minimum: int) -> bool:
+        """Set the autoscaler's minimum back; False when there is nothing to do."""
+        scaler = await self._scaler(revision)
+        if scaler is None or scaler["spec"].get("minReplicas", 1) == minimum:
+            return False
+        await self._set_minimum(scaler, minimum)
+        return True
+
+    async def minimum_of(self, revision: str) -> int | None:
+        """The autoscaler's minimum, None without an autoscaler."""
+        scaler = await self._scaler(revision)
+        return scaler["spec"].get("minReplicas", 1) if scaler else None
+
+    async def await_ready(self, revision: str, needed: int) -> Rollout:
+        """Wait until so many pods are ready, or until it is clear that they will not be."""
+        selector = {labels.REVISION: revision.rpartition("-")[2]}
+        deadline = datetime.now(UTC) + WHILE_STARTING
+        while True:
+            deployment = await self._deployment(revision)
+            pods = await self._cluster.list("Pod", selector)
+            state = rollout(deployment, pods, needed)
+            activity.heartbeat(state.sentence)
+            if state.phase is not RolloutPhase.WAITING:
+                return state
+            if datetime.now(UTC) > deadline:
+                raise TransientFailure(f"{state.sentence} after {WHILE_STARTING}")
+            await asyncio.sleep(POLL.total_seconds())
+
+    async def ready_pods(self, revision: str) -> int:
+        """How many pods serve now; 0 when the revision is gone."""
+        deployment = await self._cluster.read("Deployment", revision)
+        return int((deployment or {}).get("status", {}).get("readyReplicas", 0))
+
+    async def retire(self, service: str, revision: str, drain: timedelta) -> bool:
+        """Scale a revision to zero, if nobody is sent to it and somebody else serves.
+
+        Returns False when it has no replicas already; raises PermanentFailure when it is still
+        reachable. Waits for silence: no request seen, or the drain deadline.
+        """
+        deployment = await self._cluster.read("Deployment", revision)
+        if deployment is None or deployment["spec"].get("replicas", 1) == 0:
+            return False
+        await self._refuse_if_reachable(service, revision)
+        await self._await_silence(revision, drain)
+        # The wait may have been long: an autoscaler, or somebody with a route, was busy meanwhile.
+        await self._refuse_if_reachable(service, revision)
+        deployment = await self._deployment(revision)
+        replicas = deployment["spec"].get("replicas", 1)
+        stamp = annotate(deployment, {labels.RETIRED_AT: datetime.now(UTC).isoformat()})
+        await self._cluster.patch(
+            "Deployment", revision, _replace("/spec/replicas", replicas, 0) + stamp
+        )
+        return True
+
+    async def retired(self, service: str) -> list[Manifest]:
+        """Deployments of a service that are scaled to zero, the latest first."""
+        found = await self._cluster.list("Deployment", {labels.SERVICE: service})
+        idle = [d for d in found if d["spec"].get("replicas", 1) == 0]
+        stamped = [d for d in idle if labels.RETIRED_AT in d["metadata"].get("annotations", {})]
+        return sorted(
+            stamped,
+            key=lambda d: str(d["metadata"]["annotations"][labels.RETIRED_AT]),
+            reverse=True,
+        )
+
+    async def delete(self, service: str, revision: str) -> None:
+        """Delete a retired revision's objects, exactly those that were just seen."""
+        await self._refuse_if_reachable(service, revision)
+        selector = {labels.SERVICE: service, labels.REVISION: revision.rpartition("-")[2]}
+        for kind in (
+            "HorizontalPodAutoscaler",
+            "PodDisruptionBudget",
+            "Deployment",
+            "Service",
+            "ConfigMap",
+        ):
+            for found in await self._cluster.list(kind, selector):
+                metadata = found["metadata"]
+                await self._cluster.delete(kind, metadata["name"], uid=metadata["uid"])
+
+    async def _refuse_if_reachable(self, service: str, revision: str) -> None:
+        split = await self._route.split(service)
+        entry = await self._cluster.read("Service", service)
+        if split is not None and split.weight_of(revision) > 0:
+            raise PermanentFailure(
+                f"{revision} still gets {split.weight_of(revision)} % of {service}'s traffic"
+            )
+        if entry is not None and selected_revision(entry) == revision.rpartition("-")[2]:
+            raise PermanentFailure(f"Service {service} still selects {revision}")
+        for backend in split.backends if split else ():
+            if await self.ready_pods(backend.revision) == 0:
+                raise PermanentFailure(
+                    f"{backend.revision} serves {backend.weight} % without a ready pod; "
+                    f"{revision} is kept"
+                )
+
+    async def _await_silence(self, revision: str, drain: timedelta) -> None:
+        deadline = datetime.now(UTC) + drain
+        since = datetime.now(UTC)
+        while datetime.now(UTC) < deadline:
+            activity.heartbeat(f"draining {revision}")
+            if await self._demand.is_silent(revision, since):
+                return
+            await asyncio.sleep(POLL.total_seconds())
+
+    async def _deployment(self, revision: str) -> Manifest:
+        deployment = await self._cluster.read("Deployment", revision)
+        if deployment is None:
+            raise PermanentFailure(f"Deployment {revision} is gone from {self._cluster.namespace}")
+        return deployment
+
+    async def _scaler(self, revision: str) -> Manifest | None:
+        short = revision.rpartition("-")[2]
+        scalers = await self._cluster.list("HorizontalPodAutoscaler", {labels.REVISION: short})
+        own = [s for s in scalers if s["spec"]["scaleTargetRef"]["name"] == revision]
+        return own[0] if own else None
+
+    async def _set_minimum(self, scaler: Manifest, minimum: int) -> None:
+        current = scaler["spec"].get("minReplicas", 1)
+        await self._cluster.patch(
+            "HorizontalPodAutoscaler",
+            scaler["metadata"]["name"],
+            _replace("/spec/minReplicas", current, minimum),
+        )
+
+    async def _ensure_shared(self, manifest: Manifest) -> None:
+        """Create what outlives versions; widening it for two versions is not done yet."""
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        live = await self._cluster.read(kind, name)
+        if live is None:
+            await self._cluster.create(manifest)
+        elif not _contains(live.get("spec", {}), manifest.get("spec", {})):
+            raise PermanentFailure(
+                f"{kind} {name} differs from the bundle's; changing shared objects during a "
+                "release is not supported yet: apply the change by itself first"
+            )
+
+    async def _same(self, wanted: Manifest, spec_hash: str) -> None:
+        kind, name = wanted["kind"], wanted["metadata"]["name"]
+        live = await self._cluster.read(kind, name)
+        found = (live or {}).get("metadata", {}).get("annotations", {}).get(labels.SPEC_HASH)
+        if live is None or found != spec_hash or _content(live) != _content(wanted):
+            raise PermanentFailure(
+                f"{kind} {name} exists with another content (spec hash {found}); it was changed "
+                "by hand or belongs to somebody else: delete or rename it"
+            )
+
+
+def _sized(manifest: Manifest, replicas: int) -> Manifest:
+    spec: dict[str, Any] = dict(manifest.get("spec", {}))
+    if manifest["kind"] == "Deployment":
+        spec["replicas"] = replicas
+    elif manifest["kind"] == "HorizontalPodAutoscaler":
+        spec["minReplicas"] = min(replicas, spec["maxReplicas"])
+    else:
+        return {**manifest, "metadata": dict(manifest["metadata"])}
+    return {**manifest, "metadata": dict(manifest["metadata"]), "spec": spec}
+
+
+def _content(manifest: Manifest) -> list[Any]:
+    """What an edit by hand would change under an unchanged hash: configuration and images."""
+    pod = manifest.get("spec", {}).get("template", {}).get("spec", {})
+    images = {one["name"]: one["image"] for one in pod.get("containers", [])}
+    return [manifest.get("data", {}), manifest.get("binaryData", {}), images]
+
+
+def _replace(path: str, old: Any, new: Any) -> list[dict[str, Any]]:
+    return [
+        {"op": "test", "path": path, "value": old},
+        {"op": "replace", "path": path, "value": new},
+    ]
+
+
+def _contains(live: Any, wanted: Any) -> bool:
+    """Whether everything wanted is there; the server may have added defaults."""
+    if isinstance(wanted, dict):
+        return isinstance(live, dict) and all(_contains(live.get(k), v) for k, v in wanted.items())
+    if isinstance(wanted, list):
+        return (
+            isinstance(live, list)
+            and len(live) == len(wanted)
+            and all(map(_contains, live, wanted))
+        )
+    return bool(live == wanted)

@@ -1,0 +1,121 @@
+"""Before every production write: bundle, plan, policy and approval, verified here and now.
+
+The process with production's credentials trusts no workflow input: it reads the bundle and the
+evidence from the registry and the policy from its own configured git ref.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from temporalio import activity
+
+from activities.approval import signer
+from activities.archive import Archive
+from activities.stable import StableReader
+from clients.policy_source import PolicySource
+from domain.bundle import Bundle
+from domain.commands import AcceptedCommand, Change, refusal
+from domain.environments import Environment
+from domain.errors import PermanentFailure
+from domain.evidence import Evidence, Inputs, last_use, shortfall, void
+from domain.policy import Policy, violations
+from domain.records import digest_of
+from domain.steps import RevisionRequest
+
+
+class Gatekeeper:
+    """Guards one environment; anything but production is open."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        archive: Archive,
+        policy: PolicySource,
+        stable: StableReader,
+    ) -> None:
+        self._environment = environment
+        self._archive = archive
+        self._policy = policy
+        self._stable = stable
+
+    async def admit(self, target: RevisionRequest) -> Bundle:
+        """Return the bundle if this write may happen; PermanentFailure naming what is missing."""
+        if target.environment is not self._environment:
+            raise PermanentFailure(
+                f"{target.release_id} asks {self._environment}'s worker to write to "
+                f"{target.environment}: check the worker's roles"
+            )
+        bundle = await self._archive.load_bundle(target.bundle)
+        if bundle.service != target.service:
+            raise PermanentFailure(f"{target.bundle} is a bundle of {bundle.service}")
+        policy, _ = await self._policy.fetch()
+        _within_policy(bundle, policy)
+        if self._environment is Environment.PRODUCTION:
+            await self._approved(target, bundle, policy)
+        return bundle
+
+    @activity.defn
+    async def confirm_approval(self, target: RevisionRequest) -> str | None:
+        """Why the approval no longer counts, because an input changed; None when it does."""
+        bundle = await self._archive.load_bundle(target.bundle)
+        evidence = await self._evidence(target)
+        stable = await self._stable.read(target.service)
+        _, version = await self._policy.fetch()
+        return void(
+            evidence,
+            Inputs(
+                bundle=target.bundle,
+                plan_hash=bundle.plan_hash,
+                policy_version=version,
+                stable=stable.bundle if stable else None,
+            ),
+        )
+
+    async def _approved(self, target: RevisionRequest, bundle: Bundle, policy: Policy) -> None:
+        evidence = await self._evidence(target)
+        assert target.proof is not None  # noqa: S101 - `_evidence` has looked
+        for approval in target.proof.approvals:
+            _still_good(approval, target, policy, evidence.change)
+        missing = shortfall(target.proof.approvals, policy, bundle.plan)
+        if missing:
+            raise PermanentFailure(f"{target.release_id}: {missing}")
+        if datetime.now(UTC) > last_use(evidence, bundle.plan):
+            raise PermanentFailure(
+                f"the approval of {target.release_id} expired at {evidence.expires_at:%F %T %Z}"
+            )
+
+    async def _evidence(self, target: RevisionRequest) -> Evidence:
+        if target.proof is None:
+            raise PermanentFailure(f"{target.release_id} shows no approval for production")
+        evidence = await self._archive.load_record(target.bundle, target.proof.evidence, Evidence)
+        if evidence.bundle != target.bundle or evidence.release_id != target.release_id:
+            raise PermanentFailure(
+                f"evidence {target.proof.evidence.digest} is about {evidence.release_id} and "
+                f"{evidence.bundle}, not {target.release_id} and {target.bundle}"
+            )
+        return evidence
+
+
+def _within_policy(bundle: Bundle, policy: Policy) -> None:
+    if digest_of(bundle.plan) != bundle.plan_hash:
+        raise PermanentFailure(f"the plan of {bundle.service} is not what its bundle's hash says")
+    below = [f"{'.'.join(v.where)} {v.what}" for v in violations(bundle.plan, policy)]
+    if below:
+        raise PermanentFailure(f"the plan of {bundle.service} is looser than the policy: {below}")
+
+
+def _still_good(
+    approval: AcceptedCommand, target: RevisionRequest, policy: Policy, change: Change
+) -> None:
+    command, proof = approval.command, target.proof
+    assert proof is not None  # noqa: S101 - the caller has looked
+    principal = signer(command, policy)
+    if principal is None or principal != approval.principal:
+        raise PermanentFailure(f"the approval by {approval.principal} is not signed by its key")
+    statement = command.statement
+    if statement.evidence != proof.evidence.digest or statement.release != target.release_id:
+        raise PermanentFailure(f"the approval by {principal} is about something else")
+    why = refusal(command, policy, principal, change, statement.expires_at)
+    if why is not None:
+        raise PermanentFailure(f"the approval by {principal} does not count: {why}")

@@ -1,0 +1,78 @@
+"""The router of one cluster: Gateway API HTTPRoutes, moved by JSON patch and read back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from clients.cluster import Cluster
+from domain.errors import Conflict, PermanentFailure, TransientFailure
+from domain.revision import Manifest
+from domain.routes import Acceptance, acceptance, backend_refs, move, split_of
+from domain.traffic import TrafficSplit
+
+READ_BACK = timedelta(seconds=30)
+
+
+class Route:
+    """Moves traffic of a service; its port has four methods: split, open, move, close."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def split(self, service: str) -> TrafficSplit | None:
+        """Who gets how much now; None when there is no route."""
+        route = await self._cluster.read("HTTPRoute", service)
+        return None if route is None else split_of(route, service)
+
+    async def open(
+        self, manifest: Manifest, split: TrafficSplit, port: int, release_id: str
+    ) -> str:
+        """Create the route of a first release with its first split; returns what was read back."""
+        rule = {**manifest["spec"]["rules"][0], "backendRefs": backend_refs(split, port)}
+        annotations = manifest["metadata"].get("annotations", {})
+        created = {
+            **manifest,
+            "metadata": {
+                **manifest["metadata"],
+                "annotations": {**annotations, "tidegate.dev/release": release_id},
+            },
+            "spec": {**manifest["spec"], "rules": [rule]},
+        }
+        await self._cluster.create(created)
+        return await self._read_back(manifest["metadata"]["name"])
+
+    async def move(
+        self, service: str, old: TrafficSplit, new: TrafficSplit, port: int, release_id: str
+    ) -> str:
+        """Go from one split to another and read it back; Conflict when it was neither."""
+        route = await self._cluster.read("HTTPRoute", service)
+        if route is None:
+            raise PermanentFailure(f"HTTPRoute {service} is gone from {self._cluster.namespace}")
+        current = split_of(route, service)
+        if current != new:
+            if current != old:
+                raise Conflict(
+                    f"HTTPRoute {service} gives {current}; expected {old}. Somebody else moved it"
+                )
+            await self._cluster.patch("HTTPRoute", service, move(route, new, port, release_id))
+        return await self._read_back(service)
+
+    async def close(self, service: str, revision: str) -> bool:
+        """Delete the route that a first release opened, if it still serves only this revision."""
+        route = await self._cluster.read("HTTPRoute", service)
+        if route is None:
+            return False
+        if split_of(route, service) != TrafficSplit.all_to(revision):
+            raise Conflict(f"HTTPRoute {service} no longer belongs to {revision} alone")
+        await self._cluster.delete("HTTPRoute", service, uid=route["metadata"]["uid"])
+        return True
+
+    async def _read_back(self, service: str) -> str:
+        found: Acceptance = await self._cluster.watch_until(
+            "HTTPRoute", service, acceptance, timeout=READ_BACK
+        )
+        if not found.accepted:
+            raise TransientFailure(
+                f"the gateway does not take HTTPRoute {service}: {found.sentence}"
+            )
+        return found.sentence

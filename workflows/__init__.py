@@ -1,0 +1,1 @@
+"""The order of steps, the waiting and the compensation: deterministic."""

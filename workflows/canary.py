@@ -1,0 +1,179 @@
+"""Production: a step of traffic, a verdict, the next step; then the watch, then settle."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.canary import Canary
+    from activities.revisions import Revisions
+    from domain.canary import judge_rules
+    from domain.decisions import Report, Signal
+    from domain.environments import Environment, cluster_queue
+    from domain.journal import RestoreCapacity
+    from domain.judge.state import JudgeState
+    from domain.judge.verdict import Judgement, Verdict
+    from domain.release import StepVerdict
+    from domain.steps import Observation, ObserveStep, Settle
+    from workflows import options
+    from workflows.build import closed, completed
+    from workflows.deploying import Deploying
+
+PRODUCTION = Environment.PRODUCTION
+
+
+class Promoting(Deploying):
+    """The stages in production; each remembers how far it is, so that a hold goes on there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._steps_taken = 0
+        self._brought_up = False
+        self._since: datetime | None = None
+        self._judge: JudgeState | None = None
+
+    async def _canary(self) -> Report:
+        """Take the plan's steps; a first release has nothing to compare with and goes 0 -> 100."""
+        stable = self._state.stable[PRODUCTION]
+        steps = self._state.request.plan.canary.steps if stable else (100,)
+        problem = await self._bring_up(first_weight=steps[0])
+        if problem is not None:
+            return problem
+        for weight in steps[self._steps_taken :]:
+            report = await self._take_step(weight)
+            if report.signal is not Signal.COMPLETED:
+                return report
+            self._steps_taken, self._since = self._steps_taken + 1, None
+        await self._point_entry(PRODUCTION)
+        return completed(f"promoted: {self._target(PRODUCTION).revision} serves everybody")
+
+    async def _bring_up(self, first_weight: int) -> Report | None:
+        """Create the canary, keep stable's pods, and ask the canary before any user does."""
+        if self._brought_up:
+            return None
+        await self._hold_capacity()
+        created = await self._create_revision(PRODUCTION, weight=first_weight)
+        if not created.healthy:
+            return closed(created.sentence)
+        smoke = self._state.request.plan.tests.smoke
+        preview = await self._check(PRODUCTION, "preview", smoke)
+        self._brought_up = True
+        return None if preview.passed else closed(preview.sentence)
+
+    async def _hold_capacity(self) -> None:
+        """Stable keeps the pods it needs for all traffic until the release has settled."""
+        stable = self._state.stable[PRODUCTION]
+        if stable is None or stable.min_replicas is None:
+            return
+        self._register(
+            RestoreCapacity(
+                environment=PRODUCTION,
+                service=self._state.request.service,
+                revision=stable.revision,
+                min_replicas=stable.min_replicas,
+            )
+        )
+        await self._do(
+            Revisions.hold_capacity,
+            self._target(PRODUCTION),
+            queue=cluster_queue(PRODUCTION),
+            options=options.QUICK,
+            summary=f"keep {stable.ready_pods} pods of {stable.revision}",
+        )
+
+    async def _take_step(self, weight: int) -> Report:
+        """Shift, then watch until the judge has a verdict; a pause keeps watching, not moving."""
+        length = self._state.request.plan.pace.step_deadline
+        if self._since is None:
+            await self._unpaused()
+            await self._shift(PRODUCTION, weight)
+            self._set_weight(weight)
+            self._since = workflow.now()
+            length *= 1 + self._state.request.plan.canary.extensions
+        self._wait_note(f"a verdict at {weight} %", workflow.now() + length)
+        observation = await self._observe(weight, length)
+        while _promotes(observation) and self._state.paused_by is not None:
+            self._wait_note(f"resume (paused by {self._state.paused_by.principal})")
+            observation = await self._observe(weight, length, guard=True) or observation
+        if observation is None:
+            return Report(signal=Signal.NO_EVIDENCE, sentence=f"no verdict at {weight} %")
+        return self._conclude(weight, observation)
+
+    async def _observe(
+        self, weight: int, length: timedelta, *, guard: bool = False, watch: bool = False
+    ) -> Observation | None:
+        """Judge for a while; a guard looks only for reasons to roll back, until resumed."""
+        target, plan = self._target(PRODUCTION), self._state.request.plan
+        observation = await self._watch_for(
+            Canary.observe_step,
+            ObserveStep(
+                target=target,
+                weight=weight,
+                rules=judge_rules(plan, weight, has_stable=target.stable is not None),
+                since=self._since or workflow.now(),
+                ends_at=workflow.now() + length,
+                block=plan.pace.block,
+                slow_above=plan.limits.p95,
+                state=self._judge,
+                watch=guard or watch,
+            ),
+            queue=cluster_queue(PRODUCTION),
+            options=options.OBSERVE,
+            summary=f"judge {target.revision} at {weight} %",
+            until=lambda: guard and self._state.paused_by is None,
+        )
+        if observation is not None:
+            self._judge = observation.state
+        return observation
+
+    def _conclude(self, weight: int, observation: Observation) -> Report:
+        judgement = observation.judgement
+        if judgement.verdict is Verdict.HOLD:
+            return Report(signal=Signal.NO_EVIDENCE, sentence=judgement.sentence)
+        if observation.record is not None:
+            self._keep(observation.record)
+        self._note_verdict(weight, judgement, observation)
+        if judgement.verdict is Verdict.ROLL_BACK:
+            return Report(signal=Signal.CANARY_WORSE, sentence=judgement.sentence)
+        return completed(judgement.sentence)
+
+    def _note_verdict(self, weight: int, judgement: Judgement, observation: Observation) -> None:
+        verdict = StepVerdict(
+            weight=weight,
+            verdict=judgement.verdict.value,
+            reason=judgement.reason.value,
+            sentence=judgement.sentence,
+            record=observation.record,
+        )
+        self._change(verdicts=(*self._state.verdicts, verdict), sentence=judgement.sentence)
+        self._tell(f"{weight} %: {judgement.verdict}: {judgement.sentence}")
+
+    async def _watch(self) -> Report:
+        """After promotion the old revision stays armed for a while."""
+        watch = self._state.request.plan.pace.watch
+        if self._since is None:
+            self._since, self._judge = workflow.now(), None
+        length = max(self._since + watch - workflow.now(), self._state.request.plan.pace.block)
+        self._wait_note("the post-promotion watch", workflow.now() + length)
+        observation = await self._observe(100, length, watch=True)
+        if observation is None:
+            return Report(signal=Signal.NO_EVIDENCE, sentence="the watch saw nothing")
+        return self._conclude(100, observation)
+
+    async def _settle(self) -> Report:
+        """Retire the old revision; keep the last few for a quick way back."""
+        plan = self._state.request.plan
+        result = await self._do(
+            Revisions.settle_release,
+            Settle(target=self._target(PRODUCTION), drain=plan.canary.drain, retain=plan.retain),
+            queue=cluster_queue(PRODUCTION),
+            options=options.ROLLOUT,
+            summary="retire the old revision",
+        )
+        return completed(result)
+
+
+def _promotes(observation: Observation | None) -> bool:
+    return observation is not None and observation.judgement.verdict is Verdict.PROMOTE

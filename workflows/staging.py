@@ -1,0 +1,105 @@
+"""Staging: deploy, test, rehearse the rollback, and earn the soak."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.soak import Soak
+    from activities.traffic import Traffic
+    from domain.decisions import Report
+    from domain.environments import Environment, cluster_queue
+    from domain.quantities import format_duration
+    from domain.release import RollbackRehearsal
+    from domain.soak import SoakProgress
+    from domain.steps import EarnWindow, ShiftTraffic
+    from domain.traffic import TrafficSplit
+    from workflows import options
+    from workflows.build import closed, completed
+    from workflows.deploying import Deploying
+
+STAGING = Environment.STAGING
+
+
+class Staging(Deploying):
+    """The stages in staging; its lane is held until the soak has ended."""
+
+    async def _deploy_to_staging(self) -> Report:
+        tests = self._state.request.plan.tests
+        await self._enter(STAGING)
+        await self._read_stable(STAGING)
+        created = await self._create_revision(STAGING, weight=100)
+        if not created.healthy:
+            return closed(created.sentence)
+        preview = await self._check(STAGING, "preview", tests.smoke)
+        if not preview.passed:
+            return closed(preview.sentence)
+        await self._shift(STAGING, 100)
+        smoke = await self._check(STAGING, "smoke", tests.smoke)
+        critical = await self._check(STAGING, "critical", tests.critical)
+        for report in (smoke, critical):
+            if not report.passed:
+                return closed(report.sentence)
+        rehearsal = await self._rehearse_rollback()
+        await self._point_entry(STAGING)
+        return completed(f"{smoke.sentence}; {critical.sentence}; {rehearsal.sentence}")
+
+    async def _rehearse_rollback(self) -> RollbackRehearsal:
+        """Go back to the old revision and forward again, and time it."""
+        target = self._target(STAGING)
+        if target.stable is None or target.stable.revision == target.revision:
+            rehearsal = RollbackRehearsal(
+                tried=False, seconds=None, sentence="no older revision to rehearse a rollback with"
+            )
+        else:
+            here, back = self._splits[STAGING], TrafficSplit.all_to(target.stable.revision)
+            rehearsal = await self._do(
+                Traffic.rehearse_rollback,
+                ShiftTraffic(target=target, weight=100, old=here, new=back),
+                queue=cluster_queue(STAGING),
+                options=options.ROLLOUT,
+                summary=f"rehearse the rollback to {target.stable.revision}",
+            )
+        self._change(rehearsal=rehearsal)
+        return rehearsal
+
+    async def _soak(self) -> Report:
+        """Earn the plan's healthy time in windows; abort, pause and skip are heard in between."""
+        plan = self._state.request.plan
+        progress = self._state.soak or SoakProgress(goal=plan.pace.soak)
+        while not progress.is_earned and self._soak_skip is None:
+            await self._unpaused()
+            if progress.elapsed >= plan.pace.soak_deadline:
+                return closed(
+                    f"soak not earned within {format_duration(plan.pace.soak_deadline)}: "
+                    f"{progress.sentence}; {progress.last}"
+                )
+            progress = await self._earn_window(progress)
+        await self._leave(STAGING)
+        if self._soak_skip is not None:
+            reason = self._soak_skip.command.statement.reason
+            return completed(f"soak skipped by {self._soak_skip.principal}: {reason}")
+        return completed(progress.sentence)
+
+    async def _earn_window(self, progress: SoakProgress) -> SoakProgress:
+        plan = self._state.request.plan
+        length = progress.next_window(plan.pace.soak_window)
+        self._change(soak=progress, sentence=progress.sentence)
+        self._wait_note("healthy time in staging", workflow.now() + progress.goal - progress.earned)
+        window = await self._watch_for(
+            Soak.earn_window,
+            EarnWindow(
+                target=self._target(STAGING), starts_at=workflow.now(), length=length, plan=plan
+            ),
+            queue=cluster_queue(STAGING),
+            options=options.POLL,
+            summary=f"soak: {format_duration(progress.earned)} earned",
+            until=lambda: self._soak_skip is not None,
+        )
+        if window is None:
+            return progress
+        progress = progress.add(window, plan.soak.on_unhealthy)
+        if not window.healthy:
+            self._tell(f"soak: {window.sentence}; {progress.sentence}")
+        self._change(soak=progress, sentence=progress.sentence)
+        return progress
