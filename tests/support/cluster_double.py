@@ -17,13 +17,15 @@ from domain.journal import (
 from domain.steps import RevisionRequest, Settle, ShiftTraffic
 from domain.traffic import StableRevision, TrafficSplit
 
+NOBODY = TrafficSplit()
+
 
 @dataclass
 class ClusterDouble:
     """Remembers what was written, and every write that would have hurt users."""
 
     environment: Environment
-    split: TrafficSplit = TrafficSplit()
+    split: TrafficSplit = NOBODY
     entry: str | None = None
     pods: dict[str, int] = field(default_factory=dict)
     minimums: dict[str, int] = field(default_factory=dict)
@@ -44,9 +46,11 @@ class ClusterDouble:
         return self.split, self.entry, alive, dict(self.minimums)
 
     def stable(self) -> StableRevision | None:
-        """The revision that serves everybody."""
-        found = [b.revision for b in self.split.backends if b.weight == 100]
-        return self.known[found[0]] if found else None
+        """The revision that serves; while a canary shares the route, the entry tells which."""
+        found = [backend.revision for backend in self.split.backends]
+        if not found:
+            return None
+        return self.known[found[0] if len(found) == 1 else self.entry or ""]
 
     def create(self, target: RevisionRequest, commit: str, pods: int) -> None:
         """Bring a revision up; it may become the stable one later."""

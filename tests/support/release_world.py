@@ -31,11 +31,12 @@ from domain.lane import Lane
 from domain.plan import HOUR
 from domain.release import ReleaseRequest, ReleaseState
 from tests.support.cluster_double import ClusterDouble
-from tests.support.release_records import request, stable
+from tests.support.conditions import eventually
+from tests.support.release_records import bundle, request, stable
 from tests.support.temporal import workers
 from workflows.lane import LaneWorkflow
 from workflows.release import ReleaseWorkflow
-from workflows.rollback import RollbackWorkflow
+from workflows.rollback import Resolution, RollbackWorkflow
 
 STAGING, PRODUCTION = Environment.STAGING, Environment.PRODUCTION
 Reaction = Callable[[], Awaitable[object]]
@@ -86,6 +87,7 @@ class World:
     told: list[str] = field(default_factory=list)
     evidence: dict[str, RecordReference] = field(default_factory=dict)
     refused_actors: set[str] = field(default_factory=set)
+    looking_at: Opinion = field(init=False)
     _scripts: dict[str, list[Any]] = field(default_factory=dict)
     _triggers: list[_Trigger] = field(default_factory=list)
     _opinions: dict[tuple[int, bool], Step] = field(default_factory=dict)
@@ -133,13 +135,21 @@ class World:
         self.when("tell", react, lambda asked: words in asked.text)
 
     def approves(self, *people: str, release: str | None = None) -> None:
-        """These people approve as soon as they are asked."""
+        """These people approve whenever they are asked."""
 
         async def react() -> None:
+            asked_again()
             for person in people or ("ann",):
                 await self.signal(CommandName.APPROVE, person, release=release)
 
-        self.when_told(f"tidegate approve {release or self.request.release_id}", react)
+        def asked_again() -> None:
+            self.when_told(f"tidegate approve {release or self.request.release_id}", react)
+
+        asked_again()
+
+    def also(self, commit: str) -> ReleaseRequest:
+        """Another commit under the same plan."""
+        return request(commit, plan=self.request.plan)
 
     # --- When ----------------------------------------------------------------------------------
 
@@ -159,6 +169,18 @@ class World:
         return await self.client.start_workflow(
             ReleaseWorkflow.run, wanted, id=wanted.release_id, task_queue=CONTROL_QUEUE
         )
+
+    async def starts_in_order(
+        self, first: ReleaseRequest, second: ReleaseRequest
+    ) -> tuple[Release, Release]:
+        """Start a second release when the first has got into staging."""
+        ahead = await self.starts(first)
+        await eventually(lambda: any(call.name == "create_revision" for call in self.calls))
+        return ahead, await self.starts(second)
+
+    async def is_told(self, words: str) -> None:
+        """Wait until these words are in a release's thread."""
+        await eventually(lambda: any(words in text for text in self.told))
 
     async def release(self) -> ReleaseState:
         """Run the release to its end."""
@@ -195,7 +217,19 @@ class World:
             wait_for_stage=WorkflowUpdateStage.COMPLETED,
             rpc_timeout=timedelta(seconds=20),
         )
-        return await update.result()
+        answer: Answer = await update.result()
+        return answer
+
+    async def signal_resume(self, actor: str) -> None:
+        """An operator says resume."""
+        await self.signal(CommandName.RESUME, actor)
+
+    async def resolve(self, resolution: Resolution) -> str:
+        """Tell a stuck rollback what to do."""
+        answer: str = await self.rollback().execute_update(
+            "resolve", resolution, rpc_timeout=timedelta(seconds=20)
+        )
+        return answer
 
     def handle(self, release: str | None = None) -> Release:
         """A handle of a release."""
@@ -220,6 +254,16 @@ class World:
         return [cluster.picture() for cluster in self.clusters.values()]
 
     @property
+    def revision(self) -> str:
+        """Name of the release's revision."""
+        return f"album-{bundle(self.request.commit).short}"
+
+    @property
+    def old_revision(self) -> str:
+        """Name of the revision that served before."""
+        return stable(PRODUCTION).revision
+
+    @property
     def is_restored(self) -> bool:
         """Whether both clusters are as they were before any release."""
         return self.picture() == self._before
@@ -227,9 +271,8 @@ class World:
     @property
     def weights(self) -> list[int]:
         """Shares of production that releases were given or that were taken back, in order."""
-        before = self.clusters[PRODUCTION].known
-        old = next(iter(before), "")
-        return [100 - split.weight_of(old) for split in self.clusters[PRODUCTION].history]
+        history = self.clusters[PRODUCTION].history
+        return [sum(b.weight for b in s.backends) - s.weight_of(self.old_revision) for s in history]
 
     @property
     def steps(self) -> list[str]:
@@ -255,12 +298,14 @@ class World:
             raise answer
         return answer
 
-    def opinion(self, weight: int, *, watch: bool) -> Opinion:
-        """What the judge says at this look."""
+    def look(self, weight: int, *, watch: bool) -> None:
+        """A look begins: what the judge says at its end is in `looking_at`."""
         step = self._opinions.get((weight, watch))
         if step is not None and step.opinions:
-            return step.opinions.pop(0)
-        return Opinion(Verdict.PROMOTE, Reason.relative, f"{weight} % is as good as stable")
+            self.looking_at = step.opinions.pop(0)
+        else:
+            said = f"{weight} % is as good as stable"
+            self.looking_at = Opinion(Verdict.PROMOTE, Reason.relative, said)
 
 
 def _told(call: Call) -> str | None:

@@ -80,6 +80,7 @@ class Control:
 
     @activity.defn(name="await_release_end")
     async def await_release_end(self, release_id: str) -> HolderEnd:
+        await self._world.called("await_release_end", release_id)
         try:
             return await self._world.lanes.await_release_end(release_id)
         except NotYet as not_yet:
@@ -265,14 +266,16 @@ class Production(Deploying):
     @activity.defn(name="confirm_approval")
     async def confirm_approval(self, asked: RevisionRequest) -> str | None:
         void = await self._called("confirm_approval", asked)
-        return void if void is None else str(void)
+        if void is None and asked.stable != self._cluster.stable():
+            return "the stable revision changed"
+        return None if void is None else str(void)
 
     @activity.defn(name="observe_step")
     async def observe_step(self, asked: ObserveStep) -> Observation:
         if activity.info().attempt == 1:
             await self._called("observe_step", asked)
-            self._opinion = self._world.opinion(asked.weight, watch=asked.watch)
-        opinion = self._opinion
+            self._world.look(asked.weight, watch=asked.watch)
+        opinion = self._world.looking_at
         quick = opinion.verdict.value == "ROLL_BACK"
         patient = asked.watch or opinion.verdict.value == "HOLD"
         whole = asked.ends_at - activity.info().scheduled_time

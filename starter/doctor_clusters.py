@@ -1,0 +1,100 @@
+"""What `tidegate doctor` asks each environment's cluster and its Prometheus."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from clients.cluster import Cluster
+from clients.prometheus import Prometheus
+from domain.environments import Environment
+from settings import ClusterSettings, Settings
+from starter.examination import Check, Examination
+
+METRIC = "http_server_request_duration_seconds_count"
+LOOK_BACK = timedelta(minutes=5)
+_WRITTEN = ("get", "list", "watch", "create", "patch", "delete")
+# What the cluster roles do: group, resource, verbs.
+RIGHTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("apps", "deployments", _WRITTEN),
+    ("", "configmaps", _WRITTEN),
+    ("", "services", _WRITTEN),
+    ("", "services/proxy", ("get",)),
+    ("", "pods", ("get", "list")),
+    ("autoscaling", "horizontalpodautoscalers", _WRITTEN),
+    ("policy", "poddisruptionbudgets", _WRITTEN),
+    ("gateway.networking.k8s.io", "httproutes", ("get", "list", "watch", "create", "patch")),
+)
+
+
+def examinations(settings: Settings) -> list[Examination]:
+    """Each environment's API server, namespace, rights, routes and metrics."""
+    return [
+        examination
+        for environment, place in settings.environments.items()
+        for examination in (_cluster(environment, place), _prometheus(environment, place))
+    ]
+
+
+def _cluster(environment: Environment, place: ClusterSettings) -> Examination:
+    async def examine() -> list[Check]:
+        cluster = await Cluster.connect(place.kubeconfig, place.context, place.namespace)
+        try:
+            return [
+                Check(f"{environment} cluster", True, await cluster.version()),
+                await _namespace(environment, cluster),
+                await _rights(environment, cluster),
+                await _routes(environment, cluster),
+            ]
+        finally:
+            await cluster.close()
+
+    fix = f"correct kubeconfig and context in [environments.{environment}]"
+    return Examination(f"{environment} cluster", examine, fix)
+
+
+async def _namespace(environment: Environment, cluster: Cluster) -> Check:
+    there = await cluster.read("Namespace", cluster.namespace) is not None
+    told = f"{cluster.namespace} {'is there' if there else 'does not exist'}"
+    fix = f"kubectl create namespace {cluster.namespace}"
+    return Check(f"{environment} namespace", there, told, fix)
+
+
+async def _rights(environment: Environment, cluster: Cluster) -> Check:
+    missing = [
+        f"{verb} {resource}"
+        for group, resource, verbs in RIGHTS
+        for verb in verbs
+        if not await cluster.is_allowed(verb, group, resource)
+    ]
+    told = f"missing: {', '.join(missing)}" if missing else "may do all that a release does"
+    fix = f"grant them in namespace {cluster.namespace} by a Role and a RoleBinding"
+    return Check(f"{environment} rights", not missing, told, fix)
+
+
+async def _routes(environment: Environment, cluster: Cluster) -> Check:
+    routes = await cluster.list("HTTPRoute")
+    names = ", ".join(route["metadata"]["name"] for route in routes) or "none yet"
+    return Check(f"{environment} gateway", True, f"HTTPRoutes are served: {names}")
+
+
+def _prometheus(environment: Environment, place: ClusterSettings) -> Examination:
+    name = f"{environment} metrics"
+    fix = f"correct prometheus in [environments.{environment}], or let it scrape the services"
+
+    async def examine() -> list[Check]:
+        prometheus = Prometheus(place.prometheus)
+        try:
+            if not await prometheus.is_ready():
+                return [Check(name, False, f"{place.prometheus} is not ready", fix)]
+            found = await prometheus.raw_series(
+                METRIC, {"namespace": place.namespace}, datetime.now(UTC), LOOK_BACK
+            )
+        finally:
+            await prometheus.close()
+        if found:
+            return [Check(name, True, f"{place.prometheus} has {len(found)} series of requests")]
+        # Before the first release nothing is measured: that is no fault.
+        told = f"{place.prometheus} is ready; no {METRIC} of {place.namespace} in 5 minutes yet"
+        return [Check(name, True, told)]
+
+    return Examination(name, examine, fix)

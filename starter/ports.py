@@ -1,0 +1,66 @@
+"""Ports of the sandbox: chosen once, kept, so that names with a port in them stay true."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from domain.errors import PermanentFailure
+
+HOST = "127.0.0.1"
+
+
+def choose(file: Path, names: Iterable[str], wished: Mapping[str, int]) -> dict[str, int]:
+    """A free port for each name: the wished one, else the one of last time, else any.
+
+    PermanentFailure when a wished one is taken.
+    """
+    kept = _read(file)
+    with ExitStack() as held:
+        # All stay bound until all are chosen, so that no two names get the same.
+        ports = {name: _wished(held, name, port) for name, port in wished.items()}
+        for name in names:
+            if name not in ports:
+                ports[name] = _bind(held, kept.get(name, 0)) or _any(held)
+    file.write_text(json.dumps(ports, indent=2))
+    return ports
+
+
+def _wished(held: ExitStack, name: str, port: int) -> int:
+    bound = _bind(held, port)
+    if bound is None:
+        raise PermanentFailure(f"port {port} for {name} is taken; choose another, or none")
+    return bound
+
+
+def _any(held: ExitStack) -> int:
+    bound = _bind(held, 0)
+    if bound is None:
+        raise PermanentFailure(f"there is no free port on {HOST}; end something first")
+    return bound
+
+
+def _bind(held: ExitStack, port: int) -> int | None:
+    listening = held.enter_context(contextlib.closing(socket.socket()))
+    # As servers do: a port whose last connections are only waiting for their end is free.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+        # Bound alone, a port that somebody else bound the same way would look free.
+        listening.listen(1)
+    except (OSError, OverflowError):
+        return None
+    bound: int = listening.getsockname()[1]
+    return bound
+
+
+def _read(file: Path) -> dict[str, int]:
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return {name: port for name, port in found.items() if isinstance(port, int)}

@@ -1,0 +1,54 @@
+"""Sending a command to a running release, and its answer."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from temporalio.client import (
+    Client,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain.commands import Answer, Command
+from domain.errors import TransientFailure
+from domain.records import digest_of
+from starter.failures import failures_about
+
+ANSWER_TIMEOUT = timedelta(seconds=30)
+
+
+async def submit(client: Client, command: Command) -> Answer:
+    """Send a command as an update whose id is the command's digest: twice is once."""
+    release = command.statement.release
+    handle = client.get_workflow_handle(release)
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT.total_seconds()):
+            with failures_about(f"release {release}"):
+                return await _execute(handle, command)
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        raise TransientFailure(
+            f"{release} did not answer {command.name} within {ANSWER_TIMEOUT.seconds} s: no worker "
+            "of role control may be running; it may still count, so look (tidegate status "
+            f"{release}) before you send it again"
+        ) from None
+
+
+async def _execute(handle: WorkflowHandle[object, object], command: Command) -> Answer:
+    try:
+        answer: Answer = await handle.execute_update(
+            command.name.value, command, id=digest_of(command), result_type=Answer
+        )
+        return answer
+    except WorkflowUpdateFailedError as error:
+        cause = error.cause
+        why = cause.message if isinstance(cause, ApplicationError) else str(cause)
+        return Answer(accepted=False, sentence=f"{command.name} refused: {why}")
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return Answer(accepted=False, sentence=f"{command.name} refused: the release is over")
+        raise

@@ -1,0 +1,57 @@
+"""A person at a command line, and a Temporal server with stand-in releases."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+
+from tests.support.cli import Cli, Done, make_policy, make_service
+from tests.support.git import Worktree
+from tests.support.stand_in_release import answering
+from tests.support.temporal import dev_server
+
+Told = Callable[..., Done]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Worktree:
+    """A service's repository with a plan for `album`."""
+    return make_service(tmp_path / "repository")
+
+
+@pytest.fixture
+def cli(tmp_path: Path, repository: Worktree) -> Cli:
+    """A person in the service's repository; nobody answers at any address they know."""
+    person = Cli(repository.path, tmp_path / "tidegate.toml")
+    person.connect(
+        temporal={"address": "127.0.0.1:1"},
+        policy=make_policy(tmp_path / "policy"),
+        registry={"default": "127.0.0.1:1", "plain_http": ["127.0.0.1:1"]},
+        build={"cache": str(tmp_path / "cache")},
+    )
+    return person
+
+
+@pytest.fixture
+def tidegate(cli: Cli) -> Told:
+    """Run a command, in tests without an event loop of their own."""
+    return cli.tell
+
+
+@pytest.fixture
+async def silent_temporal(cli: Cli) -> AsyncIterator[Client]:
+    """A real server without any worker; the person's connection file names it."""
+    async with dev_server() as server:
+        address = server.client.service_client.config.target_host
+        cli.connect(temporal={"address": address, "ui": "http://ui.example"})
+        yield server.client
+
+
+@pytest.fixture
+async def temporal(silent_temporal: Client) -> AsyncIterator[Client]:
+    """The server with a worker that serves stand-in releases."""
+    async with answering(silent_temporal):
+        yield silent_temporal

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from temporalio.client import Client
+
+from activities.archive import Archive
+from clients.artifacts import Artifact, ArtifactLayer
+from clients.registry import Registry
+from clients.ssh_signature import AllowedKey, verify
+from domain.bundle import BundleReference
+from domain.commands import APPROVAL_NAMESPACE, CommandName
+from domain.evidence import Evidence
+from domain.phases import Outcome, Phase
+from domain.policy import Role
+from domain.release import RollbackRehearsal
+from domain.soak import SoakProgress, SoakRecord
+from tests.support.cli import Cli, make_policy
+from tests.support.git import Worktree
+from tests.support.registry import running_registry
+from tests.support.release_records import change, plan, record, request
+from tests.support.ssh_keys import (
+    SSH_AGENT,
+    SSH_KEYGEN,
+    KeyFile,
+    keygen_sign,
+    make_key,
+    running_agent,
+)
+from tests.support.stand_in_release import Release
+
+needs_openssh = pytest.mark.skipif(
+    SSH_KEYGEN is None or SSH_AGENT is None, reason="needs OpenSSH's programs"
+)
+pytestmark = needs_openssh
+EXPIRES_AT = datetime.now(UTC) + timedelta(hours=24)
+
+
+@pytest.fixture
+def key(cli: Cli, tmp_path: Path) -> KeyFile:
+    """Alice's key, which the policy lists."""
+    made = make_key(tmp_path / "alice", "-t", "ed25519")
+    alice = {"principal": "alice", "keys": [made.public], "roles": [role.value for role in Role]}
+    cli.connect(policy=make_policy(tmp_path / "keyed", yaml.safe_dump({"people": [alice]})))
+    return made
+
+
+@pytest.fixture
+async def waiting(cli: Cli, temporal: Client, tmp_path: Path) -> AsyncIterator[Release]:
+    """A release whose evidence lies in a registry and waits for approval."""
+    async with running_registry(tmp_path / "registry") as server:
+        cli.connect(registry={"default": server.address, "plain_http": [server.address]})
+        async with Registry([server.address]) as registry:
+            release = await Release.started(temporal, request())
+            await _freeze(registry, release, f"{server.address}/isa/album")
+        yield release
+
+
+async def _freeze(registry: Registry, release: Release, repository: str) -> None:
+    subject = Artifact("application/x", (ArtifactLayer("application/x", b"bundle"),))
+    bundle = BundleReference(
+        repository=repository, digest=await registry.push_artifact(repository, subject)
+    )
+    evidence = Evidence(
+        release_id=release.id,
+        service="album",
+        bundle=bundle,
+        image=f"{repository}@sha256:{'1' * 64}",
+        plan_hash=f"sha256:{'2' * 64}",
+        policy_version=f"sha256:{'3' * 64}",
+        change=change(),
+        stable=None,
+        config_diff=("ConfigMap album: LOG_LEVEL info -> debug",),
+        records=(record("unit-tests", "19 unit tests passed"), record("scan", "nothing found")),
+        soak=SoakRecord(plan=plan().soak, progress=SoakProgress(goal=timedelta(seconds=24))),
+        rehearsal=RollbackRehearsal(tried=True, seconds=0.4, sentence="rehearsed in 0.4 s"),
+        opened_at=EXPIRES_AT - timedelta(hours=24),
+        expires_at=EXPIRES_AT,
+    )
+    kept = await Archive(registry).store_record(bundle, "evidence", evidence, "evidence")
+    await release.becomes(
+        phase=Phase.APPROVAL, bundle=bundle, evidence=kept, evidence_expires_at=EXPIRES_AT
+    )
+
+
+async def test_an_approval_shows_the_evidence_and_signs_exactly_it(
+    cli: Cli, waiting: Release, key: KeyFile
+) -> None:
+    done = await cli.run("approve", "album", "--key", str(key.path), "--yes")
+    assert done.code == 0, done.err
+    for said in (
+        *("stranger@example.org", "19 unit tests passed", "nothing found", "LOG_LEVEL"),
+        *("rehearsed in 0.4 s", "rehearsal clock: the plan says 1d", f"sha256:{'1' * 64}"),
+    ):
+        assert said in done.out
+    (accepted,) = (await waiting.now()).commands
+    statement = accepted.command.statement
+    assert waiting.state.evidence is not None
+    assert (statement.evidence, statement.expires_at) == (
+        waiting.state.evidence.digest,
+        EXPIRES_AT,
+    )
+    assert accepted.command.actor == "alice"
+    signer = verify(
+        statement.message(),
+        accepted.command.signature or "",
+        [AllowedKey("alice", key.public)],
+        APPROVAL_NAMESPACE,
+    )
+    assert signer == "alice"
+
+
+async def test_approving_twice_is_one_approval(cli: Cli, waiting: Release, key: KeyFile) -> None:
+    for _ in range(2):
+        done = await cli.run("approve", "album", "--key", str(key.path), "--yes")
+        assert (done.code, done.out.splitlines()[-1]) == (0, "approve by alice")
+    assert len((await waiting.now()).commands) == 1
+
+
+async def test_what_ssh_keygen_signed_over_the_printed_statement_is_sent_as_it_is(
+    cli: Cli, waiting: Release, key: KeyFile, tmp_path: Path
+) -> None:
+    printed = await cli.run("evidence", "album", "--statement", "approve")
+    assert printed.code == 0, printed.err
+    signature = tmp_path / "approve.sig"
+    signature.write_text(keygen_sign(key, printed.out.encode(), APPROVAL_NAMESPACE))
+    done = await cli.run(
+        "approve", "album", "--signature", str(signature), "--as", "alice", "--yes"
+    )
+    assert done.code == 0, done.err
+    (accepted,) = (await waiting.now()).commands
+    assert accepted.command.statement.message() == printed.out.encode()
+    assert accepted.command.signature == signature.read_text()
+
+
+async def test_a_statement_file_makes_any_command_signable_elsewhere(
+    cli: Cli, waiting: Release, key: KeyFile, tmp_path: Path
+) -> None:
+    printed = await cli.run("evidence", "album", "--statement", "resume", "--reason", "checked")
+    statement, signature = tmp_path / "resume", tmp_path / "resume.sig"
+    statement.write_text(printed.out)
+    signature.write_text(keygen_sign(key, printed.out.encode(), APPROVAL_NAMESPACE))
+    files = ("--signature", str(signature), "--statement", str(statement))
+    done = await cli.run("resume", "album", *files, "--as", "alice")
+    assert done.code == 0, done.err
+    (accepted,) = (await waiting.now()).commands
+    assert accepted.command.statement.message() == printed.out.encode()
+
+
+async def test_the_one_key_of_the_agent_that_the_policy_lists_signs(
+    cli: Cli, waiting: Release, key: KeyFile, tmp_path: Path
+) -> None:
+    other = make_key(tmp_path / "other", "-t", "ed25519")
+    with running_agent(other, key) as socket:
+        cli.variables["SSH_AUTH_SOCK"] = str(socket)
+        done = await cli.run("approve", "album", "--yes")
+    assert done.code == 0, done.err
+    assert (await waiting.now()).commands[0].principal == "alice"
+
+
+async def test_an_agent_without_a_key_of_the_policy_is_bad_input(
+    cli: Cli, waiting: Release, key: KeyFile, tmp_path: Path
+) -> None:
+    with running_agent(make_key(tmp_path / "other", "-t", "ed25519")) as socket:
+        cli.variables["SSH_AUTH_SOCK"] = str(socket)
+        done = await cli.run("approve", "album", "--yes")
+    assert done.code == 2
+    assert "ssh-agent holds no key of the policy's people" in done.err
+
+
+async def test_without_key_and_agent_a_signed_command_says_what_to_give(
+    cli: Cli, waiting: Release
+) -> None:
+    done = await cli.run("approve", "album", "--yes")
+    assert done.code == 2
+    assert "say --key FILE" in done.err
+    assert (await waiting.now()).commands == ()
+
+
+async def test_a_refusal_is_told_and_has_its_exit_code(cli: Cli, waiting: Release) -> None:
+    done = await cli.run("pause", "album", "--as", "mallory")
+    assert done.code == 5
+    assert "pause refused: mallory wrote the change" in done.err
+
+
+async def test_pause_and_abort_need_no_signature_but_carry_one_when_a_key_is_given(
+    cli: Cli, waiting: Release, key: KeyFile
+) -> None:
+    assert (await cli.run("pause", "album")).code == 0
+    assert (await cli.run("abort", "album", "--reason", "enough", "--key", str(key.path))).code == 0
+    pause, abort = (await waiting.now()).commands
+    assert (pause.command.actor, pause.verified) == ("dana@example.com", False)
+    assert (abort.command.actor, abort.verified) == ("alice", True)
+    soon = datetime.now(UTC) + timedelta(minutes=11)
+    assert abort.command.statement.expires_at < soon
+
+
+@pytest.mark.parametrize("command", ["reject", "abort", "skip-soak"])
+async def test_a_command_that_needs_a_reason_is_refused_without_before_anything_is_asked(
+    cli: Cli, command: str
+) -> None:
+    done = await cli.run(command, "album")
+    assert done.code == 2
+    assert "say --reason" in done.err
+
+
+async def test_every_command_to_a_finished_release_is_refused_clearly(
+    cli: Cli, temporal: Client
+) -> None:
+    release = await Release.started(temporal, request())
+    await release.becomes(phase=Phase.DONE, outcome=Outcome.ROLLED_BACK, sentence="was worse")
+    for name in CommandName:
+        reason = ("--reason", "late") if name in ("reject", "abort", "skip-soak") else ()
+        done = await cli.run(name, release.id, *reason)
+        assert (done.code, done.err.count("\n")) == (5, 1)
+        assert "the release is over, it ended ROLLED_BACK: was worse" in done.err
+
+
+async def test_an_approval_before_its_time_says_which_phase_it_waits_for(
+    cli: Cli, temporal: Client
+) -> None:
+    release = await Release.started(temporal, request())
+    await release.becomes(phase=Phase.SOAK)
+    done = await cli.run("approve", release.id)
+    assert done.code == 5
+    assert "approve counts in the phase approval; the release is in soak" in done.err
+
+
+async def test_nobody_to_ask_and_no_yes_changes_nothing(
+    cli: Cli, waiting: Release, key: KeyFile
+) -> None:
+    done = await cli.run("approve", "album", "--key", str(key.path))
+    assert done.code == 2
+    assert "--yes" in done.err
+    assert (await waiting.now()).commands == ()
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"n\n", 5), (b"y\n", 0)])
+async def test_a_person_is_asked_and_only_yes_signs(
+    cli: Cli, waiting: Release, key: KeyFile, answer: bytes, code: int
+) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, answer)
+    try:
+        assert await _at_terminal(cli, theirs, "approve", "album", "--key", str(key.path)) == code
+    finally:
+        os.close(ours)
+    assert len((await waiting.now()).commands) == (code == 0)
+
+
+async def _at_terminal(cli: Cli, terminal: int, *arguments: str) -> int:
+    """Run a command with a terminal before it; returns its exit code."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "starter.cli", *arguments),
+        cwd=cli.directory,
+        env=cli.environment,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    return await process.wait()
+
+
+async def test_contradicting_options_are_bad_input(cli: Cli) -> None:
+    both = await cli.run("approve", "album", "--key", "a", "--signature", "b")
+    assert (both.code, "not both" in both.err) == (2, True)
+    alone = await cli.run("approve", "album", "--statement", "a")
+    assert (alone.code, "give both" in alone.err) == (2, True)
+
+
+async def test_evidence_is_printed_as_the_registry_holds_it(cli: Cli, waiting: Release) -> None:
+    done = await cli.run("evidence", "album")
+    assert Evidence.model_validate_json(done.out).release_id == waiting.id
+
+
+async def test_evidence_before_the_gate_opened_is_not_found(
+    cli: Cli, temporal: Client, repository: Worktree
+) -> None:
+    release = await Release.started(temporal, request())
+    for words in ((), ("--statement", "approve")):
+        done = await cli.run("evidence", release.id, *words)
+        assert done.code == 4
+        assert release.id in done.err
+
+
+async def test_a_statement_for_an_unknown_command_names_the_known_ones(
+    cli: Cli, waiting: Release
+) -> None:
+    done = await cli.run("evidence", "album", "--statement", "aprove")
+    assert done.code == 2
+    assert "approve, reject" in done.err
