@@ -71,6 +71,8 @@ class Approval:
             principal = signer(command, policy)
         except PermanentFailure as error:
             return _no(command, str(error))
+        if command.statement.release != request.release_id:
+            return _no(command, f"it is about {command.statement.release}, another release")
         wanted = request.evidence.digest if request.evidence else None
         if REQUIREMENTS[command.name].binds_evidence and command.statement.evidence != wanted:
             return _no(

@@ -9,7 +9,7 @@ from temporalio import activity
 
 from activities.archive import Archive
 from activities.demand import Demand
-from domain.canary import METRICS
+from domain.canary import ERRORS, METRICS, RESTARTS, SLOW
 from domain.errors import TransientFailure
 from domain.judge.counts import Block
 from domain.judge.decision import judge
@@ -68,15 +68,18 @@ class Canary:
     ) -> Progress:
         target = request.target
         compared = target.stable.revision if target.stable and request.rules.control_arm else None
-        span = Span.following(progress.state.since, progress.after, now, request.block)
+        length = max(request.block, self._demand.scrape)
+        span = Span.following(progress.state.since, progress.after, now, length)
         try:
             samples = await self._demand.blocks(target.revision, compared, span, request.slow_above)
         except TransientFailure as failure:
             activity.logger.warning("no data for %s: %s", target.revision, failure)
             return progress
-        state = progress.state
+        for broken in samples.broken:
+            activity.logger.warning("left out of the judgement of %s: %s", target.revision, broken)
+        state = _with_restarts(progress.state, request, samples.blocks)
         for block in samples.blocks:
-            state = observe(state, request.rules, block)
+            state = observe(state, request.rules, _judged(state, block))
         return Progress(
             state=state, after=samples.until, blocks=(*progress.blocks, *samples.blocks)
         )
@@ -101,7 +104,7 @@ def _resumed(request: ObserveStep) -> Progress:
     if details:
         return Progress.model_validate(details[0])
     if request.state is None:
-        state = start(request.rules, METRICS, request.since)
+        state = start(request.rules, (ERRORS, SLOW), request.since)
     elif request.state.since < request.since:
         # Clocks of Temporal and Prometheus may differ by a moment.
         since = max(request.since, request.state.until or request.since)
@@ -109,6 +112,25 @@ def _resumed(request: ObserveStep) -> Progress:
     else:
         state = request.state
     return Progress(state=state, after=state.until or state.since, blocks=())
+
+
+def _with_restarts(
+    state: JudgeState, request: ObserveStep, blocks: tuple[Block, ...]
+) -> JudgeState:
+    """Judge restarts as well where the cluster counts them (kube-state-metrics is not everywhere).
+
+    A metric joins before the first block or not at all: evidence may not be chosen afterwards.
+    """
+    counted = any(RESTARTS in block.counts for block in blocks)
+    if counted and state.until is None and RESTARTS not in state.metrics:
+        return start(request.rules, METRICS, state.since)
+    return state
+
+
+def _judged(state: JudgeState, block: Block) -> Block:
+    """The block without metrics that came too late to be judged."""
+    known = {name: counts for name, counts in block.counts.items() if name in state.metrics}
+    return block.model_copy(update={"counts": known})
 
 
 def _is_final(request: ObserveStep, judgement: Judgement, now: datetime) -> bool:

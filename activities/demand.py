@@ -22,7 +22,7 @@ class Demand:
     def __init__(self, cluster: Cluster, prometheus: Prometheus, scrape: timedelta) -> None:
         self._cluster = cluster
         self._prometheus = prometheus
-        self._scrape = scrape
+        self.scrape = scrape
 
     async def blocks(
         self, canary: str, stable: str | None, span: Span, slow_above: timedelta
@@ -35,9 +35,9 @@ class Demand:
     async def is_silent(self, revision: str, since: datetime) -> bool:
         """No user request since `since`, seen in two scrapes at least; unknown is not silent."""
         now = datetime.now(UTC)
-        if now - since < SCRAPES_OF_SILENCE * self._scrape:
+        if now - since < SCRAPES_OF_SILENCE * self.scrape:
             return False
-        span = Span.following(since, since, now, self._scrape)
+        span = Span.following(since, since, now, self.scrape)
         try:
             samples = await self.blocks(revision, None, span, timedelta(seconds=1))
         except ReleaseError:

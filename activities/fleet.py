@@ -10,6 +10,7 @@ from temporalio import activity
 
 from activities.demand import Demand
 from activities.route import Route
+from activities.shared_objects import ensure_shared
 from clients.cluster import Cluster
 from domain import labels
 from domain.errors import Conflict, PermanentFailure, TransientFailure
@@ -17,7 +18,7 @@ from domain.revision import Manifest, RevisionObjects
 from domain.rollout import Rollout, RolloutPhase, rollout
 from domain.routes import annotate, selected_revision
 
-POLL = timedelta(milliseconds=500)
+FIRST_POLL, LONGEST_POLL = timedelta(milliseconds=100), timedelta(seconds=2)
 WHILE_STARTING = timedelta(minutes=12)
 
 
@@ -35,8 +36,7 @@ class Fleet:
         Raises PermanentFailure when an object of that name has another content.
         """
         for manifest in revision.shared:
-            if manifest["kind"] in ("ServiceAccount", "NetworkPolicy"):
-                await self._ensure_shared(manifest)
+            await ensure_shared(self._cluster, manifest)
         adopted = False
         for manifest in revision.own:
             wanted = _sized(manifest, replicas)
@@ -56,9 +56,7 @@ class Fleet:
         deployment = await self._deployment(revision)
         current = deployment["spec"].get("replicas", 1)
         if current < replicas:
-            await self._cluster.patch(
-                "Deployment", revision, _replace("/spec/replicas", current, replicas)
-            )
+            await self._scale(revision, _replace("/spec/replicas", current, replicas))
         await self.keep_at_least(revision, replicas)
 
     async def keep_at_least(self, revision: str, replicas: int) -> None:
@@ -99,7 +97,7 @@ class Fleet:
     async def await_ready(self, revision: str, needed: int) -> Rollout:
         """Wait until so many pods are ready, or until it is clear that they will not be."""
         selector = {labels.REVISION: revision.rpartition("-")[2]}
-        deadline = datetime.now(UTC) + WHILE_STARTING
+        deadline, pause = datetime.now(UTC) + WHILE_STARTING, FIRST_POLL
         while True:
             deployment = await self._deployment(revision)
             pods = await self._cluster.list("Pod", selector)
@@ -109,7 +107,8 @@ class Fleet:
                 return state
             if datetime.now(UTC) > deadline:
                 raise TransientFailure(f"{state.sentence} after {WHILE_STARTING}")
-            await asyncio.sleep(POLL.total_seconds())
+            await asyncio.sleep(pause.total_seconds())
+            pause = min(pause * 1.5, LONGEST_POLL)
 
     async def ready_pods(self, revision: str) -> int:
         """How many pods serve now; 0 when the revision is gone."""
@@ -132,9 +131,7 @@ class Fleet:
         deployment = await self._deployment(revision)
         replicas = deployment["spec"].get("replicas", 1)
         stamp = annotate(deployment, {labels.RETIRED_AT: datetime.now(UTC).isoformat()})
-        await self._cluster.patch(
-            "Deployment", revision, _replace("/spec/replicas", replicas, 0) + stamp
-        )
+        await self._scale(revision, _replace("/spec/replicas", replicas, 0) + stamp)
         return True
 
     async def retired(self, service: str) -> list[Manifest]:
@@ -186,7 +183,14 @@ class Fleet:
             activity.heartbeat(f"draining {revision}")
             if await self._demand.is_silent(revision, since):
                 return
-            await asyncio.sleep(POLL.total_seconds())
+            await asyncio.sleep(max(FIRST_POLL, self._demand.scrape).total_seconds())
+
+    async def _scale(self, revision: str, operations: list[dict[str, Any]]) -> None:
+        """Write a number of replicas; an autoscaler that was faster is looked at again."""
+        try:
+            await self._cluster.patch("Deployment", revision, operations)
+        except Conflict as conflict:
+            raise TransientFailure(str(conflict)) from conflict
 
     async def _deployment(self, revision: str) -> Manifest:
         deployment = await self._cluster.read("Deployment", revision)
@@ -207,18 +211,6 @@ class Fleet:
             scaler["metadata"]["name"],
             _replace("/spec/minReplicas", current, minimum),
         )
-
-    async def _ensure_shared(self, manifest: Manifest) -> None:
-        """Create what outlives versions; widening it for two versions is not done yet."""
-        kind, name = manifest["kind"], manifest["metadata"]["name"]
-        live = await self._cluster.read(kind, name)
-        if live is None:
-            await self._cluster.create(manifest)
-        elif not _contains(live.get("spec", {}), manifest.get("spec", {})):
-            raise PermanentFailure(
-                f"{kind} {name} differs from the bundle's; changing shared objects during a "
-                "release is not supported yet: apply the change by itself first"
-            )
 
     async def _same(self, wanted: Manifest, spec_hash: str) -> None:
         kind, name = wanted["kind"], wanted["metadata"]["name"]
@@ -254,16 +246,3 @@ def _replace(path: str, old: Any, new: Any) -> list[dict[str, Any]]:
         {"op": "test", "path": path, "value": old},
         {"op": "replace", "path": path, "value": new},
     ]
-
-
-def _contains(live: Any, wanted: Any) -> bool:
-    """Whether everything wanted is there; the server may have added defaults."""
-    if isinstance(wanted, dict):
-        return isinstance(live, dict) and all(_contains(live.get(k), v) for k, v in wanted.items())
-    if isinstance(wanted, list):
-        return (
-            isinstance(live, list)
-            and len(live) == len(wanted)
-            and all(map(_contains, live, wanted))
-        )
-    return bool(live == wanted)

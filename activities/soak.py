@@ -58,14 +58,15 @@ class Soak:
         return f"{revision}: {why}"
 
     async def _requests(self, request: EarnWindow) -> str | None:
-        since, length = request.starts_at, request.length
-        until = max(since + length, datetime.now(UTC))
-        span = Span.following(since, since, until, request.plan.pace.block)
+        since = request.starts_at
+        until = max(since + request.length, datetime.now(UTC))
+        length = max(request.plan.pace.block, self._demand.scrape)
+        span = Span.following(since, since, until, length)
         samples = await self._demand.blocks(
             request.target.revision, None, span, request.plan.limits.p95
         )
         if not samples.blocks:
-            if until - since - length < SILENCE:
+            if until - since - request.length < SILENCE:
                 raise NotYet(f"no metrics of {request.target.revision} yet", span.length)
             return f"no metrics of {request.target.revision}: look at its scrape in Prometheus"
         total: dict[str, Counts] = {}

@@ -10,7 +10,7 @@ from activities.entry import Entry
 from activities.fleet import Fleet
 from activities.route import Route
 from clients.cluster import Cluster
-from domain.errors import Conflict, PermanentFailure
+from domain.errors import PermanentFailure
 from domain.journal import (
     RestoreCapacity,
     RestoreEntry,
@@ -91,9 +91,6 @@ class Undoing:
         return (DONE if changed else NOTHING), f"minimum of {undo.revision}: {undo.min_replicas}"
 
     async def _retire(self, undo: RetireRevision, drain: timedelta) -> tuple[UndoOutcome, str]:
-        try:
-            changed = await self._fleet.retire(undo.service, undo.revision, drain)
-        except Conflict as conflict:
-            return SUPERSEDED, str(conflict)
+        changed = await self._fleet.retire(undo.service, undo.revision, drain)
         told = f"{undo.revision} is at zero replicas"
         return (DONE if changed else NOTHING), told

@@ -10,6 +10,8 @@ METRICS = (ERRORS, SLOW, RESTARTS)
 
 # "P95 <= 500 ms" says that at most 5 % of requests may be slower.
 SLOW_SHARE = 0.05
+# A shortened clock must not take a slow scrape for silence.
+SILENT_BLOCKS = 6
 
 
 def judge_rules(plan: ServicePlan, weight: int, *, has_stable: bool) -> JudgeRules:
@@ -22,6 +24,7 @@ def judge_rules(plan: ServicePlan, weight: int, *, has_stable: bool) -> JudgeRul
         limits={ERRORS: plan.limits.errors, SLOW: SLOW_SHARE},
         min_bake=pace.min_bake,
         deadline=pace.step_deadline,
+        stale_after=max(pace.step_deadline / 5, SILENT_BLOCKS * pace.block),
         extensions=plan.canary.extensions,
         min_requests=plan.canary.min_requests,
         on_quiet=OnQuiet(plan.canary.on_quiet),

@@ -11,7 +11,14 @@ from pydantic_core import PydanticCustomError
 
 from domain.checks import HttpCheck
 from domain.environments import Environment
-from domain.quantities import Duration, PositiveDuration, Share, format_duration, parse_duration
+from domain.quantities import (
+    Duration,
+    PositiveDuration,
+    Share,
+    Whole,
+    format_duration,
+    parse_duration,
+)
 from domain.records import Record
 
 NAME = r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
@@ -68,17 +75,19 @@ class Rehearsal(Record):
 class BuildPlan(Record):
     """How an image is made from the service's folder."""
 
-    builder: Literal["dockerfile", "assemble"] = "dockerfile"
-    base: str | None = Field(default=None, description="base image, by digest for assemble")
-    dockerfile: str = "Dockerfile"
-    include: tuple[str, ...] = Field(default=(), description="further folders of the image")
+    builder: Literal["dockerfile", "assemble"] = Field(
+        default="dockerfile", description="Docker Engine, or without a daemon"
+    )
+    base: str | None = Field(default=None, description="base image; by digest for assemble")
+    dockerfile: str = Field(default="Dockerfile", description="relative to the service's path")
+    include: tuple[str, ...] = Field(default=(), description="further files of the image")
     requirements: str | None = Field(
         default=None, description="pinned requirements; their wheels go into the image (assemble)"
     )
-    entrypoint: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = Field(default=(), description="what the image runs (assemble)")
 
     @model_validator(mode="after")
-    def _assemble_needs_a_base(self) -> BuildPlan:
+    def _assemble_says_it_all(self) -> BuildPlan:
         if self.builder == "assemble" and "@sha256:" not in (self.base or ""):
             raise PydanticCustomError(
                 "base_by_digest",
@@ -92,48 +101,67 @@ class TestPlan(Record):
 
     __test__ = False
 
-    unit: str | None = None
-    coverage: Share = 0.80
-    smoke: tuple[HttpCheck, ...] = (HttpCheck(path="/health"),)
-    critical: tuple[HttpCheck, ...] = ()
+    unit: str | None = Field(
+        default=None,
+        description="command; writes JUnit to {junit} and Cobertura coverage to {coverage}",
+    )
+    coverage: Share = Field(default=0.80, description="least share of lines covered")
+    smoke: tuple[HttpCheck, ...] = Field(
+        default=(HttpCheck(path="/health"),), description="asked before and after a shift"
+    )
+    critical: tuple[HttpCheck, ...] = Field(default=(), description="asked in staging")
 
 
 class ScanPlan(Record):
     """What the vulnerability report must not contain."""
 
-    block: Literal["critical", "high"] = "critical"
+    block: Literal["critical", "high"] = Field(
+        default="critical", description="findings of this severity and above block"
+    )
 
 
 class SoakPlan(Record):
     """Healthy time to be earned in staging."""
 
-    duration: PositiveDuration = 24 * HOUR
-    window: PositiveDuration = 30 * MINUTE
-    on_unhealthy: Literal["pause", "reset", "credit"] = "pause"
-    deadline: PositiveDuration = 72 * HOUR
+    duration: PositiveDuration = Field(default=24 * HOUR, description="healthy time to be earned")
+    window: PositiveDuration = Field(default=30 * MINUTE, description="looked at as a whole")
+    on_unhealthy: Literal["pause", "reset", "credit"] = Field(
+        default="pause", description="an unhealthy window counts nothing, everything, or negative"
+    )
+    deadline: PositiveDuration = Field(default=72 * HOUR, description="give up after so long")
 
 
 class ApprovalPlan(Record):
     """Who must agree, and how long the evidence stays good."""
 
-    quorum: int = Field(default=1, ge=0, le=10)
-    expires: PositiveDuration = 24 * HOUR
-    on_newer: Literal["supersede", "keep"] = "supersede"
+    quorum: Whole = Field(default=1, ge=0, le=10, description="how many different people")
+    expires: PositiveDuration = Field(default=24 * HOUR, description="evidence is good so long")
+    on_newer: Literal["supersede", "keep"] = Field(
+        default="supersede", description="what a newer soaked bundle does to a waiting one"
+    )
 
 
 class CanaryPlan(Record):
     """Steps of production traffic in percent and the rules for taking each."""
 
-    steps: tuple[int, ...] = (10, 50, 100)
-    min_bake: PositiveDuration = 3 * MINUTE
-    deadline: PositiveDuration = 10 * MINUTE
-    extensions: int = Field(default=3, ge=0, le=20)
-    min_requests: int = Field(default=20, ge=1)
-    block: PositiveDuration = timedelta(seconds=10)
-    on_quiet: Literal["advance", "hold", "synthetic"] = "advance"
-    promote: Literal["any", "relative"] = "any"
-    watch: PositiveDuration = 30 * MINUTE
-    drain: Duration = timedelta(seconds=30)
+    steps: tuple[Whole, ...] = Field(default=(10, 50, 100), description="percent, rising to 100")
+    min_bake: PositiveDuration = Field(default=3 * MINUTE, description="shortest time of a step")
+    deadline: PositiveDuration = Field(default=10 * MINUTE, description="time for a verdict")
+    extensions: Whole = Field(default=3, ge=0, le=20, description="times the deadline is extended")
+    min_requests: Whole = Field(default=20, ge=1, description="fewer is no traffic")
+    block: PositiveDuration = Field(
+        default=timedelta(seconds=10), description="one vote of the judge; not below the scrape"
+    )
+    on_quiet: Literal["advance", "hold", "synthetic"] = Field(
+        default="advance", description="at the deadline, when nothing speaks for or against"
+    )
+    promote: Literal["any", "relative"] = Field(
+        default="any", description="relative: only a comparison with stable promotes"
+    )
+    watch: PositiveDuration = Field(default=30 * MINUTE, description="after promotion")
+    drain: Duration = Field(
+        default=timedelta(seconds=30), description="longest wait for silence before scaling down"
+    )
 
     @model_validator(mode="after")
     def _steps_rise_to_100(self) -> CanaryPlan:
@@ -150,18 +178,20 @@ class CanaryPlan(Record):
 class Limits(Record):
     """The service's limits, in every environment."""
 
-    errors: Share = 0.01
-    p95: PositiveDuration = timedelta(milliseconds=500)
+    errors: Share = Field(default=0.01, description="share of requests answered 5xx")
+    p95: PositiveDuration = Field(
+        default=timedelta(milliseconds=500), description="at most 5 % of requests are slower"
+    )
 
 
 class ServicePlan(Record):
-    """The whole plan of one service: six lines are enough, the rest has defaults."""
+    """The whole plan of one service: a few lines are enough, the rest has defaults."""
 
-    path: str
-    port: int = Field(ge=1, le=65535)
-    image: str = Field(pattern=r"^[^@\s]+$")
+    path: str = Field(description="the service's folder, relative to the repository")
+    port: Whole = Field(ge=1, le=65535, description="of the service")
+    image: str = Field(pattern=r"^[^@\s]+$", description="repository, with or without its host")
     manifests: str = Field(description="kustomize folder; {environment} is replaced")
-    container: str | None = None
+    container: str | None = Field(default=None, description="default: named as the service")
     build: BuildPlan = BuildPlan()
     tests: TestPlan = TestPlan()
     scan: ScanPlan = ScanPlan()
@@ -170,7 +200,7 @@ class ServicePlan(Record):
     approval: ApprovalPlan = ApprovalPlan()
     canary: CanaryPlan = CanaryPlan()
     rehearsal: Rehearsal = Rehearsal()
-    retain: int = Field(default=3, ge=1, le=50)
+    retain: Whole = Field(default=3, ge=1, le=50, description="retired revisions that are kept")
 
     def manifests_of(self, environment: Environment) -> str:
         """Folder that renders this environment's manifests, relative to the repository."""

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from domain.plan import HOUR, MINUTE, ServicePlan
-from domain.quantities import PositiveDuration, Share, format_duration, format_share
+from domain.quantities import PositiveDuration, Share, Whole, format_duration, format_share
 from domain.records import Record
 
 
@@ -37,9 +37,11 @@ class Floors(Record):
     """The loosest plan that the organisation accepts."""
 
     soak: PositiveDuration = 24 * HOUR
-    quorum: int = Field(default=1, ge=0)
-    first_step: int = Field(default=10, ge=1, le=100, description="largest first step, in percent")
-    steps: int = Field(default=3, ge=1, description="fewest steps")
+    quorum: Whole = Field(default=1, ge=0)
+    first_step: Whole = Field(
+        default=10, ge=1, le=100, description="largest first step, in percent"
+    )
+    steps: Whole = Field(default=3, ge=1, description="fewest steps")
     min_bake: PositiveDuration = 3 * MINUTE
     watch: PositiveDuration = 30 * MINUTE
     coverage: Share = 0.80
@@ -65,13 +67,13 @@ class Policy(Record):
             for person in self.people:
                 own = getattr(person, what)
                 for value in (own,) if isinstance(own, str) else own:
-                    if value in seen:
+                    if _same(what, value) in seen:
                         raise PydanticCustomError(
                             "unique_people",
                             "{what} {value} belongs to two people",
                             {"what": what.rstrip("s"), "value": value},
                         )
-                    seen.add(value)
+                    seen.add(_same(what, value))
         return self
 
     def person(self, principal: str) -> Person | None:
@@ -88,6 +90,13 @@ class Policy(Record):
         return next(
             (p.principal for p in self.people if wanted in (e.lower() for e in p.emails)), None
         )
+
+
+def _same(what: str, value: str) -> str:
+    """An address counts in any case, a key without its comment."""
+    if what == "keys":
+        return " ".join(value.split()[:2])
+    return value.lower() if what == "emails" else value
 
 
 class Violation(NamedTuple):

@@ -6,11 +6,13 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, Strict, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|s|m|h|d)\s*")
+NUMBER = r"(\d+(?:\.\d+)?)"
+ISO = re.compile(rf"(-?)P(?:{NUMBER}D)?(?:T(?:{NUMBER}H)?(?:{NUMBER}M)?(?:{NUMBER}S)?)?")
+PART = re.compile(rf"{NUMBER}\s*(ms|min|s|m|h|d)\s*")
 
 
 def parse_duration(text: object) -> timedelta:
@@ -19,8 +21,13 @@ def parse_duration(text: object) -> timedelta:
         return text
     if not isinstance(text, str):
         raise ValueError(f"write a duration with its unit, for example 24h or 500ms, not {text!r}")
-    if re.fullmatch(r"-?P[0-9DTHMS.]+", text):
-        return _from_iso(text)
+    try:
+        return _from_iso(text) if re.fullmatch(r"-?P[0-9DTHMS.]+", text) else _from_words(text)
+    except OverflowError as error:
+        raise ValueError(f"{text[:20]!r} is longer than time; write for example 24h") from error
+
+
+def _from_words(text: str) -> timedelta:
     negative, body = text.strip().startswith("-"), text.strip().removeprefix("-")
     seconds, position = 0.0, 0
     while match := PART.match(body, position):
@@ -32,12 +39,10 @@ def parse_duration(text: object) -> timedelta:
 
 
 def _from_iso(text: str) -> timedelta:
-    match = re.fullmatch(
-        r"(-?)P(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.]+)S)?)?", text
-    )
-    if match is None:
+    match = ISO.fullmatch(text)
+    sign, *parts = match.groups() if match else ("",)
+    if not any(parts):
         raise ValueError(f"{text!r} is not an ISO 8601 duration; write for example PT24H")
-    sign, *parts = match.groups()
     days, hours, minutes, seconds = (float(part or 0) for part in parts)
     length = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     return -length if sign else length
@@ -88,7 +93,10 @@ def _share(value: Any) -> float:
     return value if isinstance(value, float) and 0 <= value <= 1 else parse_share(value)
 
 
-DURATION_SCHEMA = {"type": "string", "pattern": r"^\d", "examples": ["24h", "30m", "500ms"]}
+DURATION_SCHEMA = {"type": "string", "pattern": r"^(\d|P)", "examples": ["24h", "30m", "500ms"]}
+
+# pydantic would take `true` for 1.
+Whole = Annotated[int, Strict()]
 
 Duration = Annotated[
     timedelta,

@@ -30,6 +30,13 @@ REFUSED_KINDS = {
     "Ingress": "route by HTTPRoute; other routers are not supported yet",
     "VirtualService": "route by HTTPRoute; other routers are not supported yet",
 }
+REQUIRED_PARTS = {
+    "Deployment": ("selector", "template"),
+    "HorizontalPodAutoscaler": ("scaleTargetRef", "maxReplicas"),
+    "HTTPRoute": ("rules",),
+    "PodDisruptionBudget": ("selector",),
+    "Service": ("selector", "ports"),
+}
 
 
 class RevisionObjects(Record):
@@ -134,6 +141,8 @@ def _refuse_unknown(objects: Iterable[Manifest]) -> None:
         if kind not in OWN_KINDS and kind not in SHARED_KINDS:
             why = REFUSED_KINDS.get(kind, "Tidegate does not know how this kind follows a version")
             problems.append(f"{kind} {name}: {why}")
+        missing = [p for p in REQUIRED_PARTS.get(kind, ()) if not manifest.get("spec", {}).get(p)]
+        problems += [f"{kind} {name}: spec.{part} is missing" for part in missing]
     if problems:
         raise PermanentFailure("; ".join(problems))
 
@@ -203,9 +212,11 @@ def _own_service(entry: Manifest, name: RevisionName) -> Manifest:
     }
 
 
-def _creation_order(manifest: Manifest) -> int:
+def _creation_order(manifest: Manifest) -> tuple[int, str, str]:
     order = ("ServiceAccount", "NetworkPolicy", "ConfigMap", "Service", "HTTPRoute", "Deployment")
-    return order.index(manifest["kind"]) if manifest["kind"] in order else len(order)
+    kind = manifest["kind"]
+    place = order.index(kind) if kind in order else len(order)
+    return place, kind, manifest["metadata"]["name"]
 
 
 def _declared_replicas(objects: Iterable[Manifest]) -> int:

@@ -37,8 +37,17 @@ def split_of(route: Manifest, service: str) -> TrafficSplit:
             f"HTTPRoute {name} sends traffic to {', '.join(foreign)}, which is no revision of "
             f"{service}; adopting existing deployments is not supported yet"
         )
-    total = sum(ref.get("weight", 1) for ref in refs) or 1
-    shares = [(ref["name"], round(100 * ref.get("weight", 1) / total)) for ref in refs]
+    weights = [ref.get("weight", 1) for ref in refs]
+    total = sum(weights) or 1
+    if any(100 * weight % total for weight in weights):
+        # Rounded to 0 %, a backend would look unused and could be taken away.
+        raise PermanentFailure(
+            f"HTTPRoute {name} has the weights {weights}, which are no whole percentages; set "
+            "weights that sum to 100"
+        )
+    shares = [
+        (ref["name"], 100 * weight // total) for ref, weight in zip(refs, weights, strict=True)
+    ]
     return TrafficSplit(
         backends=tuple(Backend(revision=n, weight=share) for n, share in shares if share)
     )
@@ -86,7 +95,7 @@ def acceptance(route: Manifest) -> Acceptance | None:
     """
     generation = route["metadata"].get("generation", 1)
     parents = route.get("status", {}).get("parents", [])
-    if not parents:
+    if not parents or len(parents) < len(route["spec"].get("parentRefs", [])):
         return None
     for parent in parents:
         conditions = {c["type"]: c for c in parent.get("conditions", [])}

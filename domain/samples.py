@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 
 from domain.judge.counts import Block, Counts
@@ -186,8 +187,13 @@ def _nearest_edge(arms: list[Arm], limit: timedelta | None) -> float | None:
 
 
 def _edge(series: Series) -> float | None:
+    return _parsed(series.labels.get("le", ""))
+
+
+@lru_cache
+def _parsed(edge: str) -> float | None:
     try:
-        return float(series.labels.get("le", ""))
+        return float(edge)
     except ValueError:
         return None
 
@@ -199,12 +205,14 @@ def _read(arm: Arm, span: Span, edge: float | None, faults: _Faults) -> _ArmRead
     for pod, members in _by_pod([*totals, *fast], faults):
         reading.counts_requests = True
         reading.times[pod] = _times(members)
-        for item, time, grown in _differences(members, _born(arm, pod, span), span.since):
+        differences = _differences(members, reading.times[pod], _born(arm, pod, span), span.since)
+        for item, time, grown in differences:
             scrape = reading.scrapes.setdefault((pod, time), _Scrape())
             _tally(scrape, item, grown)
     for pod, members in _by_pod(arm.restarts, faults):
-        reading.times.setdefault(pod, _times(members))
-        differences = _differences(members, _born(arm, pod, span), span.since)
+        times = _times(members)
+        reading.times.setdefault(pod, times)
+        differences = _differences(members, times, _born(arm, pod, span), span.since)
         reading.restarts += [(time, grown) for _, time, grown in differences]
     if edge is not None:
         _refuse_impossible(reading.scrapes, edge, faults)
@@ -279,10 +287,10 @@ def _times(members: list[Series]) -> list[float]:
 
 
 def _differences(
-    members: list[Series], born: float | None, since: datetime
+    members: list[Series], times: list[float], born: float | None, since: datetime
 ) -> Iterator[tuple[Series, float, float]]:
     """(series, scrape time, growth) per scrape of one pod, from the weight change on."""
-    times, resets = _times(members), sorted(_resets(members))
+    resets = sorted(_resets(members))
     change = since.timestamp() - TIMING_SLACK
     for item in members:
         previous = _base(times, item.points[0][0], born)
@@ -292,7 +300,7 @@ def _differences(
                 continue
             if previous is not None and previous[0] >= change:
                 # One counter that went down means the process began anew: all began at 0.
-                anew = bisect_right(resets, time) > bisect_right(resets, previous[0])
+                anew = any(previous[0] < reset <= time for reset in resets)
                 yield item, time, value if anew else value - previous[1]
             previous = (time, value)
 

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import exp, lgamma, log, log1p
 
 from domain.plan import SoakPlan
 from domain.quantities import format_duration
 from domain.records import Record
 
 NOTHING = timedelta(0)
+
+
+# A window is unhealthy when a version just at its limit would look so bad in 1 of 100 windows.
+CHANCE = 0.01
+
+
+def exceeds(requests: int, bad: int, limit: float) -> bool:
+    """Tell whether so many bad requests cannot be chance for a version at its limit.
+
+    Exact binomial tail P(X >= bad | requests, limit) < CHANCE; it assumes independent requests,
+    and no error rate is claimed for a soak.
+    """
+    if requests == 0 or bad <= requests * limit:
+        return False
+    odds = log(limit) - log1p(-limit)
+    term = lgamma(requests + 1) + requests * log1p(-limit)
+    below = sum(exp(term - lgamma(k + 1) - lgamma(requests - k + 1) + k * odds) for k in range(bad))
+    return 1 - below < CHANCE
 
 
 class SoakWindow(Record):

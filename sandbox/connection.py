@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,19 @@ def kubeconfig(clusters: list[dict[str, Any]]) -> str:
     return yaml.safe_dump(merged, sort_keys=False)
 
 
+@dataclass(frozen=True)
+class SlackEntry:
+    """Where the Slack sink listens, the channel, and the file with its token."""
+
+    url: str
+    channel: str
+    token_file: Path
+
+
 def connection_sections(
     *,
     registry: str,
-    slack_url: str,
-    slack_channel: str,
-    slack_token_file: Path,
+    slack: SlackEntry,
     kubeconfig_file: Path,
     prometheus: dict[str, str],
     scrape_seconds: float,
@@ -41,9 +49,9 @@ def connection_sections(
         f"plain_http = [{_text(registry)}]",
         "",
         "[slack]",
-        f"url = {_text(slack_url)}",
-        f"channel = {_text(slack_channel)}",
-        f"token_file = {_text(str(slack_token_file))}",
+        f"url = {_text(slack.url)}",
+        f"channel = {_text(slack.channel)}",
+        f"token_file = {_text(str(slack.token_file))}",
     ]
     for environment, url in prometheus.items():
         lines += [

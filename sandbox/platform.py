@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sandbox.connection import connection_sections, kubeconfig, write_file
+from sandbox.connection import SlackEntry, connection_sections, kubeconfig, write_file
 from sandbox.control import Control
 from sandbox.environment import HOST, Environment
 from sandbox.faults import LiveFaults
@@ -145,9 +145,7 @@ class Platform:
         """TOML of a connection file but for `[temporal]` and `[policy]`."""
         return connection_sections(
             registry=self.registry.address,
-            slack_url=self.slack_url,
-            slack_channel=CHANNEL,
-            slack_token_file=self.slack_token_path,
+            slack=SlackEntry(self.slack_url, CHANNEL, self.slack_token_path),
             kubeconfig_file=self.kubeconfig_path,
             prometheus=self.prometheus_urls,
             scrape_seconds=next(iter(self.environments.values())).scrape_seconds,

@@ -12,12 +12,11 @@ with workflow.unsafe.imports_passed_through():
     from domain.decisions import Report, Signal
     from domain.environments import CONTROL_QUEUE, Environment, cluster_queue
     from domain.lane import Ticket
-    from domain.phases import Phase
     from domain.soak import SoakProgress, SoakRecord
     from domain.steps import FreezeEvidence, LaneRequest
     from workflows import options
     from workflows.build import completed
-    from workflows.deploying import Deploying
+    from workflows.deploying import Deploying, Place
 
 PRODUCTION = Environment.PRODUCTION
 
@@ -27,7 +26,7 @@ class Approving(Deploying):
 
     @workflow.signal(description="sent by the lane: a newer bundle has soaked")
     def newer_candidate(self, newer: Ticket) -> None:
-        waits = self._state.phase is Phase.APPROVAL and PRODUCTION not in self._lanes
+        waits = self._lanes.get(PRODUCTION) is Place.CANDIDATE
         if waits and self._state.request.plan.approval.on_newer == "supersede":
             self._interrupt(
                 Signal.SUPERSEDED, f"superseded by {newer.release_id} ({newer.commit[:10]})"
@@ -35,6 +34,7 @@ class Approving(Deploying):
 
     async def _gain_approval(self) -> Report:
         """Evidence, signatures, lane; what changes meanwhile voids the approval and asks again."""
+        self._lanes[PRODUCTION] = Place.CANDIDATE
         await self._do(
             Lanes.announce_candidate,
             LaneRequest(environment=PRODUCTION, ticket=self._ticket),
@@ -65,18 +65,10 @@ class Approving(Deploying):
         await self._freeze_evidence()
         expires_at = self._state.evidence_expires_at or workflow.now()
         in_time = await self._until(
-            lambda: (
-                self._rejection is not None or distinct_principals(self._state.approvals) >= quorum
-            ),
+            lambda: distinct_principals(self._state.approvals) >= quorum,
             within=expires_at - workflow.now(),
             summary="approval",
         )
-        if self._rejection is not None:
-            reason = self._rejection.command.statement.reason
-            return Report(
-                signal=Signal.REJECTED,
-                sentence=f"rejected by {self._rejection.principal}: {reason}",
-            )
         if not in_time:
             return Report(
                 signal=Signal.EXPIRED, sentence=f"nobody decided before {expires_at:%F %T %Z}"

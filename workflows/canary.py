@@ -53,6 +53,7 @@ class Promoting(Deploying):
         """Create the canary, keep stable's pods, and ask the canary before any user does."""
         if self._brought_up:
             return None
+        await self._unpaused()
         await self._hold_capacity()
         created = await self._create_revision(PRODUCTION, weight=first_weight)
         if not created.healthy:
@@ -152,12 +153,14 @@ class Promoting(Deploying):
 
     async def _watch(self) -> Report:
         """After promotion the old revision stays armed for a while."""
-        watch = self._state.request.plan.pace.watch
+        pace = self._state.request.plan.pace
         if self._since is None:
             self._since, self._judge = workflow.now(), None
-        length = max(self._since + watch - workflow.now(), self._state.request.plan.pace.block)
+        rest = self._since + pace.watch - workflow.now()
+        watching = rest > timedelta(0)
+        length = rest if watching else pace.step_deadline
         self._wait_note("the post-promotion watch", workflow.now() + length)
-        observation = await self._observe(100, length, watch=True)
+        observation = await self._observe(100, length, watch=watching)
         if observation is None:
             return Report(signal=Signal.NO_EVIDENCE, sentence="the watch saw nothing")
         return self._conclude(100, observation)

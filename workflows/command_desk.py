@@ -22,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.records import digest_of
     from domain.steps import VerifyCommand
     from workflows import options
-    from workflows.interruptible import Interruptible
+    from workflows.interruptible import Interruptible, cause_of
     from workflows.story import Story
 
 
@@ -33,7 +33,6 @@ class CommandDesk(Interruptible, Story):
         Interruptible.__init__(self)
         Story.__init__(self)
         self._answers: dict[str, Answer] = {}
-        self._rejection: AcceptedCommand | None = None
         self._soak_skip: AcceptedCommand | None = None
         self._resumed = 0
         self._apply: dict[CommandName, Callable[[AcceptedCommand], None]] = {
@@ -64,6 +63,8 @@ class CommandDesk(Interruptible, Story):
 
     def _validator(self, name: CommandName) -> Callable[[Command], None]:
         def check(command: Command) -> None:
+            if digest_of(command) in self._answers:
+                return
             if problem := self._misplaced(name, command):
                 raise ApplicationError(problem, type="Refused", non_retryable=True)
 
@@ -97,7 +98,7 @@ class CommandDesk(Interruptible, Story):
                 **options.on(CONTROL_QUEUE, options.QUICK, f"verify {name} by {command.actor}"),
             )
         except ActivityError as error:
-            return self._refuse(command, f"could not be verified: {error.cause or error}")
+            return self._refuse(command, f"could not be verified: {cause_of(error)}")
         # The release went on while the signature was checked.
         if problem := self._misplaced(name, command) or (
             None if found.accepted else found.sentence
@@ -135,7 +136,8 @@ class CommandDesk(Interruptible, Story):
             self._change(approvals=(*self._state.approvals, accepted))
 
     def _take_rejection(self, accepted: AcceptedCommand) -> None:
-        self._rejection = accepted
+        reason = accepted.command.statement.reason
+        self._interrupt(Signal.REJECTED, f"rejected by {accepted.principal}: {reason}")
 
     def _take_pause(self, accepted: AcceptedCommand) -> None:
         self._change(paused_by=accepted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from enum import StrEnum
 from typing import Literal
 
 from temporalio import workflow
@@ -32,17 +33,25 @@ with workflow.unsafe.imports_passed_through():
     from workflows.build import Building
 
 
+class Place(StrEnum):
+    """Where a release stands with a lane."""
+
+    CANDIDATE = "candidate"
+    QUEUED = "queued"
+    HOLDER = "holder"
+
+
 class Deploying(Building):
     """The steps of putting a revision into an environment, each undone by the journal."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._lanes: dict[Environment, bool] = {}
+        self._lanes: dict[Environment, Place] = {}
         self._splits: dict[Environment, TrafficSplit] = {}
 
     @workflow.signal(description="sent by the lane: this release is admitted")
     def lane_granted(self, environment: Environment) -> None:
-        self._lanes[environment] = True
+        self._lanes[environment] = Place.HOLDER
 
     @property
     def _ticket(self) -> Ticket:
@@ -51,7 +60,9 @@ class Deploying(Building):
 
     async def _enter(self, environment: Environment) -> None:
         """Wait for this environment's lane."""
-        self._lanes.setdefault(environment, False)
+        if self._holds(environment):
+            return
+        self._lanes[environment] = Place.QUEUED
         await self._do(
             Lanes.enter_lane,
             LaneRequest(environment=environment, ticket=self._ticket),
@@ -59,18 +70,21 @@ class Deploying(Building):
             options=options.QUICK,
             summary=f"enter {environment}'s lane",
         )
-        if not self._lanes[environment]:
+        if not self._holds(environment):
             self._wait_note(f"{environment}'s lane: another release of the service holds it")
-            await self._until(lambda: self._lanes[environment], summary=f"{environment} lane")
+            await self._until(lambda: self._holds(environment), summary=f"{environment} lane")
             self._wait_note("")
 
+    def _holds(self, environment: Environment) -> bool:
+        return self._lanes.get(environment) is Place.HOLDER
+
     async def _leave(self, environment: Environment) -> None:
-        """Hand the lane back, or give up the place in its queue."""
+        """Hand the lane back, or give up the place in its queue or among its candidates."""
         if self._lanes.pop(environment, None) is None:
             return
         lane = workflow.get_external_workflow_handle(lane_id(environment, self._ticket.service))
         with suppress(ApplicationError):
-            await lane.signal("leave", self._ticket.release_id)
+            await self._surely(lane.signal("leave", self._ticket.release_id))
 
     def _target(self, environment: Environment) -> RevisionRequest:
         """This release's revision in an environment, with what production asks for."""

@@ -7,13 +7,13 @@ what a release is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from domain.decisions import Report, Signal
@@ -42,6 +42,9 @@ class Interruptible:
         """Ask to stop; the first to ask is the reason."""
         self._interruption = self._interruption or Report(signal=signal, sentence=sentence)
 
+    def _note_cancel(self) -> None:
+        self._interrupt(Signal.CANCELLED, "cancelled in Temporal")
+
     def _stop_if_interrupted(self) -> None:
         if self._interruption is not None:
             raise Interrupted(self._interruption)
@@ -58,9 +61,11 @@ class Interruptible:
         """Run an activity to its end: a write that has begun is never abandoned."""
         self._stop_if_interrupted()
         handle = self._start(activity, question, queue, options, summary)
-        return await finish(
-            handle, on_cancel=lambda: self._interrupt(Signal.CANCELLED, "cancelled in Temporal")
-        )
+        return await finish(handle, on_cancel=self._note_cancel)
+
+    async def _surely(self, step: Coroutine[Any, Any, Result]) -> Result:
+        """Take a step that is no activity to its end; a cancel counts afterwards."""
+        return await finish(asyncio.create_task(step), on_cancel=self._note_cancel)
 
     async def _watch_for(
         self,
@@ -78,12 +83,17 @@ class Interruptible:
         try:
             await self._until(lambda: handle.done() or until())
         except Interrupted:
-            await _give_up(handle)
+            await self._give_up(handle)
             raise
         if handle.done():
             return await handle
-        await _give_up(handle)
+        await self._give_up(handle)
         return None
+
+    async def _give_up(self, handle: workflow.ActivityHandle[Any]) -> None:
+        handle.cancel()
+        with suppress(ActivityError):
+            await finish(handle, on_cancel=self._note_cancel)
 
     def _start(
         self,
@@ -108,10 +118,15 @@ class Interruptible:
         except TimeoutError:
             return False
         except asyncio.CancelledError:
-            self._interrupt(Signal.CANCELLED, "cancelled in Temporal")
+            self._note_cancel()
         if not condition():
             self._stop_if_interrupted()
         return True
+
+
+def cause_of(error: FailureError) -> str:
+    """What went wrong, in the words of whoever raised it."""
+    return error.cause.message if isinstance(error.cause, FailureError) else str(error)
 
 
 async def finish(
@@ -122,13 +137,8 @@ async def finish(
         try:
             return await asyncio.shield(handle)
         except asyncio.CancelledError:
-            # An eviction from the cache cancels the handle itself; then there is no more to wait.
-            if handle.done():
+            # Only an eviction from the cache cancels the handle itself; then there is no more to
+            # wait. Done is not enough: a cancel may arrive together with the result.
+            if handle.cancelled():
                 raise
             on_cancel()
-
-
-async def _give_up(handle: workflow.ActivityHandle[Any]) -> None:
-    handle.cancel()
-    with suppress(ActivityError, asyncio.CancelledError):
-        await handle

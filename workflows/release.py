@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ChildWorkflowError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
     from domain.decisions import Action, Report, Signal, decide, outcome_of
@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.approval import Approving
     from workflows.build import completed
     from workflows.canary import Promoting
-    from workflows.interruptible import Interrupted, finish
+    from workflows.interruptible import Interrupted, cause_of
     from workflows.rollback import RollbackWorkflow
     from workflows.staging import Staging
     from workflows.story import COMMIT, SERVICE
@@ -70,12 +70,14 @@ class ReleaseWorkflow(Staging, Approving, Promoting):
         """Perform a stage; whatever happens becomes a report for the table."""
         self._open_stage(phase)
         try:
-            await self._unpaused()
+            # Where users are on the canary, a pause stops the steps and never the watching.
+            if phase not in (Phase.CANARY, Phase.WATCH):
+                await self._unpaused()
             report = await stage()
         except Interrupted as interrupted:
-            report = interrupted.report
+            self._interruption, report = None, interrupted.report
         except ActivityError as error:
-            report = Report(signal=Signal.BROKEN, sentence=str(error.cause or error))
+            report = Report(signal=Signal.BROKEN, sentence=cause_of(error))
         self._close_stage(report)
         return report
 
@@ -89,7 +91,7 @@ class ReleaseWorkflow(Staging, Approving, Promoting):
         """Traffic stays on the healthy copy; a person says when to go on."""
         self._tell(f"halted, nothing is changed: {report.sentence}. Say resume to try again.")
         self._wait_note("an operator's resume")
-        self._interruption, resumed = None, self._resumed
+        resumed = self._resumed
         await self._until(lambda: self._resumed > resumed or self._interruption is not None)
 
     async def _roll_back(self, report: Report) -> ReleaseState:
@@ -112,7 +114,7 @@ class ReleaseWorkflow(Staging, Approving, Promoting):
     async def _undo_everything(self, reason: str) -> Report:
         request = self._state.request
         self._change(rollback=rollback_id(request.release_id))
-        rollback = await workflow.start_child_workflow(
+        rollback = workflow.execute_child_workflow(
             RollbackWorkflow.run,
             RollbackRequest(
                 release_id=request.release_id,
@@ -125,7 +127,10 @@ class ReleaseWorkflow(Staging, Approving, Promoting):
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             static_summary=f"roll back {request.release_id}: {reason}"[:200],
         )
-        report = await finish(rollback)
+        try:
+            report = await self._surely(rollback)
+        except (ChildWorkflowError, WorkflowAlreadyStartedError) as error:
+            return Report(signal=Signal.BROKEN, sentence=cause_of(error))
         if report.is_complete:
             return completed(report.sentence)
         return Report(signal=Signal.BROKEN, sentence=report.sentence)
@@ -137,6 +142,6 @@ class ReleaseWorkflow(Staging, Approving, Promoting):
             await self._leave(environment)
         self._set_weight(100 if outcome is Outcome.RELEASED else 0)
         self._tell(f"{outcome}: {sentence}")
-        await self._all_told()
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await self._surely(self._all_told())
+        await self._surely(workflow.wait_condition(workflow.all_handlers_finished))
         return self._state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from enum import StrEnum
 
@@ -23,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from domain.steps import Tell, Undo
     from workflows import options
+    from workflows.interruptible import cause_of, finish
 
 DRAIN = timedelta(seconds=30)
 
@@ -84,18 +86,19 @@ class RollbackWorkflow:
 
     async def _try(self, compensation: Compensation) -> UndoResult:
         try:
-            return await workflow.execute_activity_method(
+            undoing = workflow.start_activity_method(
                 Undoing.undo,
                 Undo(release_id=self._request.release_id, compensation=compensation, drain=DRAIN),
                 **options.on(
                     cluster_queue(compensation.environment), options.UNDO, str(compensation)
                 ),
             )
+            return await finish(undoing)
         except ActivityError as error:
             return UndoResult(
                 compensation=compensation,
                 outcome=UndoOutcome.FAILED,
-                sentence=str(error.cause or error),
+                sentence=cause_of(error),
             )
 
     async def _ask_a_person(self, failed: UndoResult) -> Resolution:
@@ -106,7 +109,8 @@ class RollbackWorkflow:
             f"rollback of {self._request.release_id} is stuck: could not {failed.compensation}: "
             f"{failed.sentence}. All pods are kept. Say retry, skip or give-up."
         )
-        await workflow.wait_condition(lambda: self._resolution is not None)
+        answer = workflow.wait_condition(lambda: self._resolution is not None)
+        await finish(asyncio.create_task(answer))
         self._stuck = None
         return self._resolution or Resolution.RETRY
 
@@ -114,7 +118,7 @@ class RollbackWorkflow:
         self._pages += 1
         key = f"{workflow.info().workflow_id}:{self._pages}"
         try:
-            await workflow.execute_activity_method(
+            telling = workflow.start_activity_method(
                 Notification.tell,
                 Tell(
                     release_id=self._request.release_id,
@@ -124,8 +128,9 @@ class RollbackWorkflow:
                 ),
                 **options.on(CONTROL_QUEUE, options.TELL, text),
             )
+            await finish(telling)
         except ActivityError as error:
-            workflow.logger.error("nobody could be paged: %s", error.cause or error)
+            workflow.logger.error("nobody could be paged: %s", cause_of(error))
 
 
 def _must_hold(compensation: Compensation) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
@@ -23,6 +25,10 @@ STAGING = Environment.STAGING
 
 class Staging(Deploying):
     """The stages in staging; its lane is held until the soak has ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._window_end: datetime | None = None
 
     async def _deploy_to_staging(self) -> Report:
         tests = self._state.request.plan.tests
@@ -68,7 +74,9 @@ class Staging(Deploying):
         plan = self._state.request.plan
         progress = self._state.soak or SoakProgress(goal=plan.pace.soak)
         while not progress.is_earned and self._soak_skip is None:
-            await self._unpaused()
+            if self._state.paused_by is not None:
+                self._window_end = None
+                await self._unpaused()
             if progress.elapsed >= plan.pace.soak_deadline:
                 return closed(
                     f"soak not earned within {format_duration(plan.pace.soak_deadline)}: "
@@ -84,13 +92,12 @@ class Staging(Deploying):
     async def _earn_window(self, progress: SoakProgress) -> SoakProgress:
         plan = self._state.request.plan
         length = progress.next_window(plan.pace.soak_window)
+        starts_at = self._next_start(length)
         self._change(soak=progress, sentence=progress.sentence)
         self._wait_note("healthy time in staging", workflow.now() + progress.goal - progress.earned)
         window = await self._watch_for(
             Soak.earn_window,
-            EarnWindow(
-                target=self._target(STAGING), starts_at=workflow.now(), length=length, plan=plan
-            ),
+            EarnWindow(target=self._target(STAGING), starts_at=starts_at, length=length, plan=plan),
             queue=cluster_queue(STAGING),
             options=options.POLL,
             summary=f"soak: {format_duration(progress.earned)} earned",
@@ -98,8 +105,14 @@ class Staging(Deploying):
         )
         if window is None:
             return progress
+        self._window_end = starts_at + length
         progress = progress.add(window, plan.soak.on_unhealthy)
         if not window.healthy:
             self._tell(f"soak: {window.sentence}; {progress.sentence}")
         self._change(soak=progress, sentence=progress.sentence)
         return progress
+
+    def _next_start(self, length: timedelta) -> datetime:
+        """Windows join without a gap, unless nobody looked for longer than a window."""
+        now = workflow.now()
+        return max(self._window_end or now, now - length)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from datetime import datetime
 
 from temporalio import workflow
@@ -134,8 +133,7 @@ class Story:
         self._telling = False
 
     async def _all_told(self) -> None:
-        with suppress(asyncio.CancelledError):
-            await workflow.wait_condition(lambda: not self._telling)
+        await workflow.wait_condition(lambda: not self._telling)
 
 
 def details(state: ReleaseState) -> str:

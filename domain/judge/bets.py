@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict
 
@@ -50,26 +51,26 @@ class ShareBet:
         """Wealth before the first block; its evidence is 1."""
         return Wealth(bets=tuple((1 - self.late) * share for share in self.prior))
 
-    def factor(self, counts: Counts, alternative: float) -> float:
-        """e_t(r): expectation <= 1 under the hypothesis, 1 when the block tells nothing."""
-        if not _compares(counts):
-            return 1.0
-        share = counts.canary_bad / counts.bad
-        canary, stable = counts.canary_requests, counts.stable_requests
-        scale = (self.rho0 * canary + stable) / (alternative * canary + stable)
-        return (share * alternative / self.rho0 + 1 - share) * scale
+    def factors(self, counts: Counts) -> tuple[float, ...] | None:
+        """e_t(r) per alternative, expectation <= 1 under the hypothesis; None: tells nothing."""
+        bad, canary, stable = counts.bad, counts.canary_requests, counts.stable_requests
+        if bad == 0 or canary == 0 or stable == 0:
+            return None
+        share = counts.canary_bad / bad
+        rest, gain = 1 - share, share / self.rho0
+        scale = self.rho0 * canary + stable
+        return tuple((gain * r + rest) * scale / (r * canary + stable) for r in self.alternatives)
 
     def observe(self, wealth: Wealth, counts: Counts) -> Wealth:
         """Wealth after one block; a block that tells nothing changes nothing, wherever it lies."""
-        if not _compares(counts):
+        factors = self.factors(counts)
+        if factors is None:
             return wealth
         block = wealth.blocks + 1
         refill = self.late / (block * (block + 1))
         bets = tuple(
-            min((bet + share * refill) * self.factor(counts, alternative), WEALTH_CAP)
-            for bet, share, alternative in zip(
-                wealth.bets, self.prior, self.alternatives, strict=True
-            )
+            min((bet + share * refill) * factor, WEALTH_CAP)
+            for bet, share, factor in zip(wealth.bets, self.prior, factors, strict=True)
         )
         return Wealth(bets=bets, blocks=block)
 
@@ -107,6 +108,7 @@ class FloorBet:
         return sum(wealth.bets)
 
 
+@lru_cache
 def regression_bet(rho0: float) -> ShareBet:
     """The bet that rolls back: against canary <= `rho0` x stable."""
     return ShareBet(
@@ -114,6 +116,7 @@ def regression_bet(rho0: float) -> ShareBet:
     )
 
 
+@lru_cache
 def non_inferiority_bet(margin: float) -> ShareBet:
     """The bet that promotes: against canary >= `margin` x stable."""
     return ShareBet(margin, NON_INFERIORITY_GRID, NON_INFERIORITY_PRIOR)
@@ -133,7 +136,3 @@ def within_limit(requests: float, bad: float, limit: float) -> float:
         logarithm += good * (math.log1p(-factor * limit) - math.log1p(-limit))
         total += math.exp(min(logarithm, LOG_CAP))
     return min(total / len(WITHIN_LIMIT_FACTORS), WEALTH_CAP)
-
-
-def _compares(counts: Counts) -> bool:
-    return counts.bad > 0 and counts.canary_requests > 0 and counts.stable_requests > 0

@@ -20,7 +20,8 @@ from domain.judge.verdict import Judgement, Reason, Thresholds, Verdict
 def judge(state: JudgeState, rules: JudgeRules, elapsed: timedelta) -> Judgement:
     """The answer `elapsed` after the step's weight took effect (`state.since`).
 
-    Formulas: sections 3 and 3b of the project's judge page; see `docs` for what each assumes.
+    Sources: Johari, Pekelis, Walsh (any stopping time), Waudby-Smith and Ramdas (betting), Vovk
+    and Wang (merging). Each sentence says what its rule assumes.
     """
     case = Case(state, rules, elapsed)
     for rule in RULES:

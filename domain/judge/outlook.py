@@ -10,6 +10,8 @@ from domain.judge.case import Case
 
 # Proofs that would need more requests than this are not worth waiting for.
 REQUESTS_HORIZON = 10_000_000
+# Nor is one that needs so many times what was watched: near e=1 it is longer than time itself.
+WATCHED_HORIZON = 1_000_000
 CAUGHT_RATE = 0.2
 
 
@@ -56,7 +58,8 @@ def _relative_time(case: Case, metric: str) -> timedelta | None:
     if evidence <= 1 or not watched:
         return None
     missing = math.log(case.rules.promote_at / evidence)
-    return watched * (max(missing, 0) / math.log(evidence))
+    further = max(missing, 0) / math.log(evidence)
+    return watched * further if further < WATCHED_HORIZON else None
 
 
 def _limit_time(case: Case, metric: str) -> timedelta | None:

@@ -33,7 +33,7 @@ def worse(case: Case) -> str:
         f" over {_blocks(case.state.step_blocks)};"
         f" if it were no worse{_tolerance(case)}, evidence this strong would occur in at most"
         f" {_one_of(case.counted_evidence())} rollouts (limit {_one_of(case.rules.roll_back_at)});"
-        " assumes nothing about the baseline, nor that requests fail independently"
+        " assumes nothing about the baseline, but that no fault sticks to one pod over blocks"
     )
 
 
@@ -161,10 +161,10 @@ def inconclusive(case: Case) -> str:
 def gathering(case: Case, needed: timedelta | None) -> str:
     """Held because time is left."""
     metric = min(case.metrics, key=lambda name: (name not in case.rules.limits, case.proof(name)))
-    if case.rules.control_arm:
-        ruled_out = f"rule out >{case.rules.margin:g}x worse"
-    else:
+    if case.not_worse(metric) < case.proof(metric) or not case.rules.control_arm:
         ruled_out = "prove it within the limit"
+    else:
+        ruled_out = f"rule out >{case.rules.margin:g}x worse"
     return (
         f"Holding on {metric}: e={_figure(case.proof(metric))} of {case.rules.promote_at:g} needed"
         f" to {ruled_out}; evidence of regression e={_figure(case.evidence())} of"

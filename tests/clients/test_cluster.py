@@ -110,6 +110,17 @@ async def test_an_object_is_created_read_listed_patched_and_deleted(cluster: Clu
     assert await cluster.read("ConfigMap", "a") is None
 
 
+async def test_listed_objects_say_their_kind_though_the_items_of_a_list_do_not(
+    tmp_path: Path,
+) -> None:
+    async def server(_: web.Request) -> web.Response:
+        return web.json_response({"kind": "PodList", "items": [{"metadata": {"name": "a"}}]})
+
+    async with answering_with(server) as url, cluster_at(url, tmp_path) as cluster:
+        (pod,) = await cluster.list("Pod")
+    assert (pod["apiVersion"], pod["kind"]) == ("v1", "Pod")
+
+
 async def test_every_request_names_tidegate_as_its_user_agent(
     cluster: Cluster, simulated: Simulated
 ) -> None:
@@ -184,9 +195,19 @@ async def test_an_unknown_kind_names_the_nearest(cluster: Cluster) -> None:
         await cluster.read("HTTPRoutes", "album")
 
 
-async def test_a_kind_that_the_cluster_does_not_serve_is_no_absent_object(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: web.Response(status=404, text="404 page not found\n"),
+        lambda: status(404, "NotFound", "the server could not find the requested resource"),
+    ],
+    ids=["unknown group", "unknown kind"],
+)
+async def test_a_kind_that_the_cluster_does_not_serve_is_no_absent_object(
+    tmp_path: Path, answer: Callable[[], web.Response]
+) -> None:
     async def without_gateway_api(_: web.Request) -> web.Response:
-        return web.Response(status=404, text="404 page not found\n")
+        return answer()
 
     async with (
         answering_with(without_gateway_api) as url,

@@ -85,7 +85,7 @@ def test_server_errors_are_bad_and_client_errors_are_not() -> None:
         counts=(
             series("c", [0, 10]),
             series("c", [0, 3], http_response_status_code="503"),
-            series("c", [0, 4], http_response_status_code="404"),
+            series("c", [0, 4], http_response_status_code="404", error_type="404"),
             series("c", [0, 2], http_response_status_code="", error_type="TimeoutError"),
         )
     )
@@ -136,6 +136,33 @@ def test_a_counter_that_went_down_began_anew() -> None:
     ]
 
 
+def test_a_counter_that_went_down_to_zero_began_anew() -> None:
+    assert errors(read(total("c", [100, 0, 5]), STABLE, 3))[1:] == [
+        counts(0, 0, 90, 0),
+        counts(5, 0, 90, 0),
+    ]
+
+
+def test_a_scrape_at_the_end_of_a_cell_belongs_to_it_alone() -> None:
+    canary = Arm(
+        counts=(scraped("c", [0, 10, math.nan, 30, 40], 10, 1, {}),),
+        restarts=(scraped("c", [0, 1, 2, 3, 4], 10, 1, {"container": "app"}),),
+    )
+    samples = read(canary, Arm(counts=(scraped("s", [0, 90, 180, 270, 360], 10, 1, {}),)), 5)
+    assert [block.start for block in samples.blocks] == [SINCE + n * LENGTH for n in (0, 1, 3, 4)]
+    assert errors(samples)[1:] == [
+        counts(10, 0, 90, 0),
+        counts(0, 0, 90, 0),
+        counts(10, 0, 90, 0),
+    ]
+    assert [block.counts[RESTARTS].canary_bad for block in samples.blocks[1:]] == [1, 1, 1]
+
+
+def test_no_block_ends_after_what_was_queried() -> None:
+    stable = total("s", [0, 90, 180])
+    assert read(total("c", [0, 10, 20]), stable, 2.5).until == SINCE + 2 * LENGTH
+
+
 def test_one_counter_that_went_down_restarts_all_counters_of_the_pod() -> None:
     canary = Arm(buckets=histogram("c", [10, 12], [10, 9]))
     stable = Arm(buckets=histogram("s", [0, 90], [0, 90]))
@@ -161,6 +188,11 @@ def test_a_pod_born_in_the_step_starts_from_zero() -> None:
         counts(8, 0, 90, 0),
         counts(10, 0, 90, 0),
     ]
+
+
+def test_a_pod_born_with_the_step_starts_from_zero() -> None:
+    born = Arm(counts=(series("c", [8, 18]),), started={"c": SINCE})
+    assert errors(read(born, STABLE, 2))[0].canary_requests == 8
 
 
 def test_a_pod_of_unknown_or_older_birth_is_counted_from_its_second_scrape() -> None:
@@ -265,6 +297,8 @@ def test_a_value_that_is_no_count_drops_its_block_in_both_arms_and_is_named(valu
 
 
 def test_broken_data_of_an_earlier_block_is_not_named_again() -> None:
+    at_its_end = Arm(counts=(scraped("c", [0, math.nan, 20, 30], 10, 1, {}),))
+    assert read(at_its_end, STABLE, 4, after=2).broken == ()
     assert read(total("c", [0, math.nan, 20, 30]), STABLE, 4, after=2).broken == ()
 
 

@@ -18,6 +18,7 @@ from domain.judge import (
     next_step,
     observe,
 )
+from domain.judge.bets import Wealth
 from domain.judge.case import Case, clearly_over
 from tests.support.judge_streams import LENGTH, SINCE, after, block, counts, elapsed_of
 
@@ -149,6 +150,36 @@ def test_a_regression_above_the_floor_rolls_back_even_after_the_rate_has_fallen(
     assert repeated(floor, counts(900, 40, 9000, 4), 6).verdict is Verdict.ROLL_BACK
 
 
+def test_evidence_of_an_earlier_step_rolls_back_on_the_counts_of_the_rollout() -> None:
+    state = next_step(after(RULES, [counts(90, 20, 900, 4)] * 4), SINCE + 4 * LENGTH)
+    judgement = judged(state, RULES)
+    assert judgement.verdict is Verdict.ROLL_BACK
+    assert "(22.2 % vs 0.444 %, 50x)" in judgement.sentence
+
+
+def test_without_tolerance_the_sentence_names_none() -> None:
+    judgement = repeated(changed(rho0=1.0), counts(90, 20, 900, 4), 6)
+    assert "if it were no worse than stable, evidence" in judgement.sentence
+
+
+def test_overwhelming_evidence_is_told_in_round_numbers() -> None:
+    judgement = repeated(RULES, counts(90, 60, 900, 4), 30)
+    assert "in at most 1 of more than 1,000,000 rollouts" in judgement.sentence
+
+
+def test_the_floor_is_passed_at_exactly_its_threshold() -> None:
+    floor = changed(floors={"errors": 0.001})
+    state = after(floor, [counts(90, 20, 900, 4)])
+
+    def passed(peak: float) -> bool:
+        metric = state.metrics["errors"].model_copy(update={"floor_peak": peak})
+        case = Case(state.model_copy(update={"metrics": {"errors": metric}}), floor, LENGTH)
+        return case.above_floor("errors")
+
+    assert passed(100.0)
+    assert not passed(99.99)
+
+
 # --- no stable to compare with -----------------------------------------------------------------
 
 ALONE = changed(control_arm=False, limits={"errors": 0.01, "slow": 0.05})
@@ -194,6 +225,22 @@ def test_a_healthy_first_release_is_promoted_within_its_limits() -> None:
 def test_promote_relative_cannot_forbid_the_only_rule_a_first_release_has() -> None:
     rules = changed(ALONE, promote=PromoteBy.relative, limits={"errors": 0.01})
     assert repeated(rules, counts(100, 0, 0, 0), 20).reason is Reason.within_limit
+
+
+def test_a_first_release_without_blocks_is_gathering() -> None:
+    state = after(ALONE, [], ("errors", "slow"))
+    judgement = judged(state, ALONE, timedelta(seconds=30))
+    assert judgement.reason is Reason.gathering
+    assert "needed to prove it within the limit" in judgement.sentence
+    assert judgement.evidence == 1
+
+
+def test_a_quiet_first_release_is_advanced_and_says_what_it_was_judged_by() -> None:
+    alone = changed(ALONE, limits={"errors": 0.2}, beta=1e-9)
+    judgement = repeated(alone, counts(10, 1, 0, 0), 12, timedelta(seconds=50))
+    assert (judgement.verdict, judgement.reason) == (Verdict.PROMOTE, Reason.quiet)
+    assert "120 canary requests, 12 bad" in judgement.sentence
+    assert judgement.sentence.endswith("no stable serves beside it")
 
 
 def test_a_first_release_that_restarts_is_never_promoted_without_a_person() -> None:
@@ -351,6 +398,27 @@ def test_a_suspicious_canary_is_not_promoted_within_the_limit() -> None:
     assert judged(state, RULES).verdict is Verdict.HOLD
 
 
+def test_suspicion_begins_at_exactly_three() -> None:
+    state = after(RULES, [counts(100, 0, 900, 0)])
+
+    def suspicious(wealth: float) -> bool:
+        worse = Wealth(bets=(wealth - 0.1, 0, 0, 0, 0), blocks=1)
+        metric = state.metrics["errors"].model_copy(update={"worse": worse})
+        case = Case(state.model_copy(update={"metrics": {"errors": metric}}), RULES, LENGTH)
+        return case.suspicious()
+
+    assert suspicious(3.0)
+    assert not suspicious(2.99)
+
+
+def test_a_metric_without_limit_needs_no_proof_beside_a_stable() -> None:
+    both = {"errors": counts(100, 0, 900, 0), "restarts": counts(1, 0, 9, 1)}
+    clean = both | {"restarts": counts(1, 0, 9, 0)}
+    state = after(RULES, [both] + [clean] * 20, ("errors", "restarts"))
+    judgement = judged(state, RULES)
+    assert judgement.reason is Reason.within_limit
+
+
 def test_within_the_limit_wants_a_proof_for_every_metric_that_has_a_limit() -> None:
     rules = changed(limits={"errors": 0.01, "slow": 0.05})
     both = {"errors": counts(10, 0, 90, 0), "slow": counts(10, 0, 90, 0)}
@@ -412,6 +480,14 @@ def test_the_deadline_is_extended_while_a_proof_is_within_reach() -> None:
     assert judged(state, short, 10 * MINUTE).reason is Reason.quiet
 
 
+def test_a_proof_due_at_the_very_last_deadline_is_waited_for() -> None:
+    state = after(RULES, [counts(5, 0, 45, 0)] * 30)
+    assert judged(state, RULES).time_needed == 7 * MINUTE
+    for seconds, reason in ((240, Reason.gathering), (239, Reason.quiet)):
+        rules = changed(deadline=timedelta(seconds=seconds), extensions=2, stale_after=LENGTH)
+        assert judged(state, rules).reason is reason
+
+
 def test_a_silent_service_is_advanced_after_deadline_and_extensions() -> None:
     rules = changed(limits={"errors": 0.005})
     reachable = after(rules, [counts(4, 0, 36, 0)] * 60)
@@ -471,6 +547,17 @@ def test_a_canary_over_the_limit_without_stable_traffic_is_not_advanced() -> Non
     assert "errors is over its limit" in judgement.sentence
 
 
+def test_a_canary_that_began_to_fail_without_stable_traffic_is_not_advanced() -> None:
+    rules = changed(stale_after=timedelta(hours=2), beta=1e-12)
+    fine, failing = counts(10, 0, 0, 0), counts(10, 10, 0, 0)
+    began = after(rules, [fine] * 100 + [failing])
+    ended = after(rules, [failing] * 6 + [fine] * 40)
+    for state in (began, ended):
+        judgement = judged(state, rules, 40 * MINUTE)
+        assert judgement.reason is Reason.inconclusive
+        assert "errors is over its limit" in judgement.sentence
+
+
 def test_too_few_blocks_are_not_advanced() -> None:
     rules = changed(stale_after=timedelta(hours=2))
     state = after(rules, [counts(50, 0, 450, 0)] * 2)
@@ -487,12 +574,18 @@ def test_gathering_says_both_evidences_and_the_time_still_needed() -> None:
     judgement = repeated(RULES, counts(5, 0, 45, 0), 30)
     assert judgement.reason is Reason.gathering
     assert judgement.sentence.startswith("Holding on errors: e=")
-    assert "of 20 needed to rule out >4x worse; evidence of regression e=1 of 100" in (
+    assert "of 20 needed to prove it within the limit; evidence of regression e=1 of 100" in (
         judgement.sentence
     )
     assert judgement.sentence.endswith("more at 0.5 req/s to the canary")
     assert judgement.time_needed is not None
     assert 7 * MINUTE <= judgement.time_needed < 8 * MINUTE
+
+
+def test_gathering_for_the_comparison_names_the_margin() -> None:
+    judgement = repeated(RULES, counts(100, 1, 900, 9), 5)
+    assert judgement.reason is Reason.gathering
+    assert "of 20 needed to rule out >4x worse" in judgement.sentence
 
 
 def test_a_judgement_goes_through_json() -> None:

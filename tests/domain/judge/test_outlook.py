@@ -44,6 +44,18 @@ def test_no_traffic_or_no_progress_has_no_estimate(values: tuple[int, int, int, 
     assert time_needed(case_of(values, 10)) is None
 
 
+def test_a_rule_that_is_forbidden_promises_nothing() -> None:
+    strict = RULES.model_copy(update={"promote": "relative"})
+    assert time_needed(case_of((5, 0, 45, 0), 30, strict)) is None
+
+
+def test_a_metric_without_limit_and_events_needs_no_time() -> None:
+    both = {"errors": counts(5, 0, 45, 0), "restarts": counts(1, 0, 9, 0)}
+    state = after(RULES, [both] * 30, ("errors", "restarts"))
+    needed = time_needed(Case(state, RULES, elapsed_of(state)))
+    assert needed == time_needed(case_of((5, 0, 45, 0), 30))
+
+
 def test_there_is_no_rate_before_the_first_block() -> None:
     assert request_rate(case_of((5, 0, 45, 0), 0)) is None
     assert request_rate(case_of((5, 0, 45, 0), 10)) == pytest.approx(0.5)

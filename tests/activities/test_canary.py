@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import pytest
+
+from activities.canary import ObservedBlocks, Progress
+from domain.canary import METRICS, judge_rules
+from domain.judge.decision import judge
+from domain.judge.state import JudgeState, next_step, observe, start
+from domain.judge.verdict import Judgement, Reason, Verdict
+from domain.steps import Observation, ObserveStep, RevisionRequest
+from domain.traffic import TrafficSplit
+from tests.support.platform_world import World
+from tests.support.sandbox import eventually
+
+LONG = timedelta(seconds=30)
+
+
+async def canary_at(world: World, weight: int) -> RevisionRequest:
+    """v2 with this share beside v1."""
+    stable = await world.serving(world.production)
+    target = await world.target(world.production, await world.bundle("v2"), stable)
+    await world.production.create(target, weight)
+    await world.production.shift(target, weight)
+    return target
+
+
+def step(
+    world: World,
+    target: RevisionRequest,
+    weight: int,
+    *,
+    length: timedelta = LONG,
+    state: JudgeState | None = None,
+    watch: bool = False,
+) -> ObserveStep:
+    now = datetime.now(UTC)
+    rules = judge_rules(world.plan, weight, has_stable=target.stable is not None)
+    return ObserveStep(
+        target=target,
+        weight=weight,
+        # The judge's false alarms are its own tests' business: here there are next to none.
+        rules=rules.model_copy(update={"alpha": 1e-6}),
+        since=now,
+        ends_at=now + length,
+        block=world.plan.pace.block,
+        slow_above=world.plan.limits.p95,
+        state=state,
+        watch=watch,
+    )
+
+
+async def observed(world: World, request: ObserveStep, *details: Progress) -> Observation:
+    answer = await world.production.do("observe_step", request, details=details)
+    return cast(Observation, answer)
+
+
+def beats(world: World) -> list[Progress]:
+    """What the heartbeats of observing carried."""
+    return [beat[0] for beat in world.production.heartbeats if isinstance(beat[0], Progress)]
+
+
+async def recomputed(world: World, target: RevisionRequest, observation: Observation) -> Judgement:
+    """What an auditor gets from the stored record alone."""
+    assert observation.record is not None
+    record = await world.archive.load_record(target.bundle, observation.record, ObservedBlocks)
+    request = record.step
+    state = request.state
+    if state is None:
+        state = start(request.rules, METRICS, request.since)
+    elif state.since < request.since:
+        state = next_step(state, max(request.since, state.until or request.since))
+    for block in record.blocks:
+        state = observe(state, request.rules, block)
+    return judge(state, request.rules, record.judgement.elapsed)
+
+
+async def test_a_good_canary_is_promoted_by_evidence(world: World) -> None:
+    target = await canary_at(world, 10)
+    observation = await observed(world, step(world, target, 10))
+    judgement = observation.judgement
+    assert judgement.verdict is Verdict.PROMOTE
+    assert judgement.reason in (Reason.relative, Reason.within_limit)
+    counts = judgement.counts["errors"]
+    share = counts.canary_requests / (counts.canary_requests + counts.stable_requests)
+    assert share == pytest.approx(0.1, abs=0.04)  # by Prometheus, as the route says
+    assert counts.stable_requests < world.production.users()["requests"]
+
+
+async def test_a_canary_with_five_percent_errors_is_rolled_back(world: World) -> None:
+    target = await canary_at(world, 10)
+    await world.fault(world.production, target.revision, "errors=5%")
+    observation = await observed(world, step(world, target, 10))
+    judgement = observation.judgement
+    assert (judgement.verdict, judgement.reason) == (Verdict.ROLL_BACK, Reason.worse)
+    assert judgement.metric == "errors"
+    users = world.production.users()["by_revision"][target.revision]
+    counts = judgement.counts["errors"]
+    assert 0 < counts.canary_bad <= users["failed"]
+
+
+async def test_a_canary_three_times_as_slow_as_the_limit_is_rolled_back(world: World) -> None:
+    target = await canary_at(world, 10)
+    await world.fault(world.production, target.revision, "latency=10x")
+    judgement = (await observed(world, step(world, target, 10))).judgement
+    assert (judgement.verdict, judgement.metric) == (Verdict.ROLL_BACK, "slow")
+
+
+async def test_a_first_release_is_judged_by_the_limits_alone(world: World) -> None:
+    site = world.production
+    target = await world.target(site, await world.bundle("v2"))
+    await site.serve(target)
+    judgement = (await observed(world, step(world, target, 100))).judgement
+    assert (judgement.verdict, judgement.reason) == (Verdict.PROMOTE, Reason.within_limit)
+    assert judgement.counts["errors"].stable_requests == 0
+
+
+async def test_the_stored_record_recomputes_to_the_same_judgement(world: World) -> None:
+    target = await canary_at(world, 10)
+    first = await observed(world, step(world, target, 10))
+    assert await recomputed(world, target, first) == first.judgement
+    # And for the next step, which carries the rollout's evidence on.
+    stable = target.stable.revision if target.stable else None
+    await world.production.shift(target, 50, TrafficSplit.step(10, target.revision, stable))
+    second = await observed(world, step(world, target, 50, state=first.state))
+    assert second.judgement.verdict is Verdict.PROMOTE
+    assert await recomputed(world, target, second) == second.judgement
+
+
+async def test_an_outage_of_prometheus_holds_and_observing_goes_on_after_it(world: World) -> None:
+    target = await canary_at(world, 10)
+    await world.tell("POST", "outage", {"system": "prometheus", "environment": "production"})
+    request = step(world, target, 10)
+    observing = asyncio.create_task(observed(world, request))
+    silent = request.rules.silent_after
+    await eventually(lambda: datetime.now(UTC) > request.since + 1.5 * silent, "it is silent")
+    last = beats(world)[-1]
+    assert last.blocks == ()
+    held = judge(last.state, request.rules, 1.5 * silent)
+    assert (held.verdict, held.reason) == (Verdict.HOLD, Reason.no_data)
+    assert not observing.done()
+    await world.tell("DELETE", "outage")
+    assert (await observing).judgement.verdict is Verdict.PROMOTE
+
+
+async def test_without_data_until_the_end_it_holds_and_keeps_no_record(world: World) -> None:
+    target = await canary_at(world, 10)
+    await world.tell("POST", "outage", {"system": "prometheus"})
+    short = step(world, target, 10, length=timedelta(seconds=2))
+    observation = await observed(world, short)
+    assert observation.judgement.verdict is Verdict.HOLD
+    assert observation.judgement.reason is Reason.no_data
+    assert observation.record is None
+
+
+async def test_a_lost_worker_loses_no_block_and_counts_none_twice(world: World) -> None:
+    target = await canary_at(world, 10)
+    request = step(world, target, 10, watch=True, length=timedelta(seconds=4))
+    observing = asyncio.create_task(observed(world, request))
+    await eventually(lambda: len(_blocks(world)) >= 5, "some blocks are judged")
+    observing.cancel()
+    await asyncio.gather(observing, return_exceptions=True)
+    last, seen = beats(world)[-1], len(beats(world))
+
+    # The next worker starts where the heartbeat stood, also while nobody can tell it anything.
+    await world.tell("POST", "outage", {"system": "prometheus"})
+    resumed = asyncio.create_task(observed(world, request, last))
+    await eventually(lambda: len(beats(world)) > seen, "the next worker's first heartbeat")
+    assert beats(world)[seen] == last
+    await world.tell("DELETE", "outage")
+    observation = await resumed
+    blocks = beats(world)[-1].blocks
+    assert blocks[: len(last.blocks)] == last.blocks
+    assert [b.start for b in blocks[1:]] == [b.end for b in blocks[:-1]]
+    assert blocks[0].start == request.since
+    counted = sum(block.counts["errors"].canary_requests for block in blocks[1:])
+    assert observation.state.metrics["errors"].rollout.canary_requests == counted
+    assert observation.state.rollout_blocks == len(blocks) - request.rules.warm_up_blocks
+
+
+def _blocks(world: World) -> tuple[object, ...]:
+    return beats(world)[-1].blocks if beats(world) else ()
+
+
+async def test_a_watch_ends_when_it_is_over_and_not_before(world: World) -> None:
+    target = await canary_at(world, 10)
+    request = step(world, target, 10, watch=True, length=timedelta(seconds=3))
+    observation = await observed(world, request)
+    assert datetime.now(UTC) >= request.ends_at
+    assert observation.judgement.verdict is not Verdict.ROLL_BACK
+    assert observation.state.step_watched > 0.5 * timedelta(seconds=3)
+    if observation.record is not None:  # a hold keeps none
+        assert observation.record.kind == "verdict-10-watch"
+
+
+async def test_a_watch_ends_at_once_when_the_canary_gets_worse(world: World) -> None:
+    target = await canary_at(world, 10)
+    request = step(world, target, 10, watch=True, length=timedelta(minutes=10))
+    observing = asyncio.create_task(observed(world, request))
+    await eventually(lambda: len(_blocks(world)) >= 3, "it was healthy at first")
+    await world.fault(world.production, target.revision, "errors=20%")
+    assert (await observing).judgement.verdict is Verdict.ROLL_BACK
+
+
+async def test_a_step_that_begins_by_an_earlier_clock_than_the_last_block_is_judged(
+    world: World,
+) -> None:
+    target = await canary_at(world, 10)
+    first = await observed(world, step(world, target, 10))
+    assert first.state.until is not None
+    behind = step(world, target, 10, state=first.state)
+    behind = behind.with_(since=first.state.until - 0.3 * behind.block)
+    assert (await observed(world, behind)).judgement.verdict is Verdict.PROMOTE

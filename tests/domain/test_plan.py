@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from domain.environments import Environment
+from domain.plan import HOUR, MINUTE, Factor, PlanFile, Rehearsal, ServicePlan
+from domain.records import digest_of
+
+SECOND = timedelta(seconds=1)
+MINIMAL = {
+    "path": "microservices/album",
+    "port": 8219,
+    "image": "isa/album",
+    "manifests": "deployment/k8s/overlays/{environment}",
+}
+
+
+def plan(**changes: Any) -> ServicePlan:
+    return ServicePlan.model_validate({**MINIMAL, **changes})
+
+
+def test_the_defaults_are_those_of_the_source_document() -> None:
+    made = plan()
+    assert made.soak.duration == 24 * HOUR
+    assert made.canary.steps == (10, 50, 100)
+    assert made.limits.errors == 0.01
+    assert made.limits.p95 == timedelta(milliseconds=500)
+    assert made.tests.coverage == 0.80
+    assert [check.path for check in made.tests.smoke] == ["/health"]
+    assert (made.approval.quorum, made.scan.block, made.retain) == (1, "critical", 3)
+    assert made.rehearsal.is_real_time
+
+
+def test_a_plan_is_the_same_after_json_and_has_the_same_hash() -> None:
+    made = plan(
+        tests={"unit": "pytest", "coverage": "85%", "critical": ["/api/v1/albums"]},
+        rehearsal={"soak": "1h = 1s", "canary": "1m = 0.1s"},
+        soak={"duration": "36h", "window": "20m"},
+    )
+    again = ServicePlan.model_validate_json(made.model_dump_json())
+    assert again == made
+    assert digest_of(again) == digest_of(made)
+    assert digest_of(plan()) != digest_of(made)
+
+
+def test_the_pace_of_real_time_is_the_plans_own() -> None:
+    pace = plan().pace
+    assert (pace.soak, pace.soak_window) == (24 * HOUR, 30 * MINUTE)
+    assert (pace.min_bake, pace.step_deadline, pace.watch) == (3 * MINUTE, 10 * MINUTE, 30 * MINUTE)
+
+
+def test_a_rehearsal_clock_shortens_soak_and_canary_each_by_its_own_factor() -> None:
+    pace = plan(rehearsal={"soak": "1h = 1s", "canary": "1m = 1s"}).pace
+    assert (pace.soak, pace.soak_window, pace.soak_deadline) == (
+        24 * SECOND,
+        SECOND / 2,
+        72 * SECOND,
+    )
+    assert (pace.min_bake, pace.step_deadline, pace.watch) == (3 * SECOND, 10 * SECOND, 30 * SECOND)
+    assert pace.block == 10 * SECOND / 60
+
+
+@given(
+    planned=st.integers(min_value=1, max_value=10**6),
+    real=st.integers(min_value=1, max_value=10**6),
+)
+def test_a_clock_is_read_back_as_it_was_written(planned: int, real: int) -> None:
+    clock = Factor(planned=planned * SECOND, real=real * SECOND)
+    made = Rehearsal.model_validate({"soak": str(clock)})
+    assert made.soak == clock
+    assert Rehearsal.model_validate_json(made.model_dump_json()) == made
+    assert made.is_real_time == (planned == real)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"canary": {"steps": [50, 10, 100]}}, "steps must rise from above 0 to 100"),
+        ({"canary": {"steps": [10, 50]}}, "steps must rise"),
+        ({"canary": {"steps": [0, 100]}}, "steps must rise"),
+        ({"canary": {"steps": [10, 10, 100]}}, "steps must rise"),
+        ({"canary": {"steps": [50, 150]}}, "steps must rise"),
+        ({"canary": {"steps": []}}, "steps must rise"),
+        ({"soak": {"duration": "0h"}}, "must be longer than zero, not 0h"),
+        ({"soak": {"window": "-5m"}}, "must be longer than zero, not -5m"),
+        ({"limits": {"errors": 0.01, "p95": "fast"}}, "'fast' is not a duration"),
+        ({"limits": {"errors": "1"}}, "write a percentage"),
+        ({"rehearsal": {"soak": "fast"}}, "is not a clock; write for example 1h = 1s"),
+        ({"rehearsal": {"soak": "0h = 1s"}}, "must be longer than zero"),
+        ({"build": {"builder": "assemble"}}, "needs `base`, an image by digest"),
+        ({"build": {"builder": "assemble", "base": "python:3"}}, "needs `base`"),
+        ({"port": 0}, "port"),
+        ({"image": "isa/album@sha256:1"}, "image"),
+        ({"tests": {"smoke": ["health"]}}, "smoke"),
+        ({"soak": {"durations": "1h"}}, "durations"),
+        ({"retain": 0}, "retain"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused(changes: Any, why: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        plan(**changes)
+    assert why in str(refused.value)
+
+
+def test_a_single_step_is_blue_green() -> None:
+    assert plan(canary={"steps": [100]}).canary.steps == (100,)
+
+
+def test_manifests_are_found_by_environment() -> None:
+    assert plan().manifests_of(Environment.STAGING) == "deployment/k8s/overlays/staging"
+
+
+def test_a_file_names_its_services_as_kubernetes_names_objects() -> None:
+    PlanFile.model_validate({"services": {"album-2": MINIMAL}})
+    for name in ("Album", "2album", "album_2", "a" * 41, "album-"):
+        with pytest.raises(ValidationError):
+            PlanFile.model_validate({"services": {name: MINIMAL}})

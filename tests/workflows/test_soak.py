@@ -1,0 +1,92 @@
+"""The soak: 24 healthy hours, earned, however long that takes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from domain.commands import CommandName
+from domain.phases import Outcome, Phase
+from domain.plan import HOUR
+from domain.release import ReleaseState
+from tests.support.release_records import plan, request
+from tests.support.release_world import World
+
+HALF = timedelta(minutes=30)
+
+
+def soaked(state: ReleaseState) -> timedelta:
+    soak = next(stage for stage in state.stages if stage.phase is Phase.SOAK)
+    assert soak.ended_at is not None
+    return soak.ended_at - soak.started_at
+
+
+@pytest.mark.parametrize(
+    ("rule", "longer_by"),
+    [("pause", HALF), ("credit", 2 * HALF), ("reset", 4 * HALF)],
+)
+async def test_an_unhealthy_window_costs_what_the_plan_says(
+    world: World, rule: str, longer_by: timedelta
+) -> None:
+    world.request = request(plan=plan(soak={"on_unhealthy": rule}))
+    world.soak_windows(True, True, True, False)
+    world.approves()
+    state = await world.release()
+    assert state.outcome is Outcome.RELEASED
+    assert state.soak is not None
+    assert state.soak.elapsed == 24 * HOUR + longer_by
+    assert soaked(state) >= 24 * HOUR + longer_by
+    assert state.soak.resets == (1 if rule == "reset" else 0)
+    assert any("2 container restarts" in text for text in world.told)
+
+
+async def test_a_soak_that_is_not_earned_by_its_deadline_ends_the_release(world: World) -> None:
+    world.request = request(plan=plan(soak={"deadline": "26h"}))
+    world.soak_windows(*[False] * 60)
+    state = await world.release()
+    assert state.outcome is Outcome.FAILED
+    assert state.sentence.startswith("soak not earned within 1d 2h: 0s of 1d healthy time earned")
+    assert world.is_restored
+
+
+async def test_a_release_manager_may_skip_the_soak_and_the_evidence_says_who_and_why(
+    world: World,
+) -> None:
+    async def skip() -> None:
+        await world.signal(CommandName.SKIP_SOAK, "rita")
+
+    world.when("earn_window", skip)
+    world.approves()
+    state = await world.release()
+    assert state.outcome is Outcome.RELEASED
+    assert soaked(state) < HOUR
+    frozen = next(call.asked for call in world.calls if call.name == "freeze_evidence")
+    assert (frozen.soak.skipped_by, frozen.soak.skip_reason) == ("rita", "rita says so")
+
+
+async def test_a_paused_soak_earns_nothing_until_it_is_resumed(world: World) -> None:
+    async def resume() -> None:
+        await world.signal(CommandName.RESUME, "otto")
+
+    async def pause() -> None:
+        await world.signal(CommandName.PAUSE, "otto")
+        world.when("await_release_end", resume)
+
+    world.when("earn_window", pause)
+    world.approves()
+    state = await world.release()
+    assert state.outcome is Outcome.RELEASED
+    assert soaked(state) >= 24 * HOUR + world.lane_poll - 2 * HALF
+    assert state.soak is not None
+    assert state.soak.elapsed == 24 * HOUR
+
+
+async def test_every_window_begins_where_the_last_one_ended(world: World) -> None:
+    world.approves()
+    await world.release()
+    windows = [call.asked for call in world.calls if call.name == "earn_window"]
+    assert len(windows) == 48
+    for before, after in pairwise(windows):
+        assert after.starts_at >= before.starts_at + before.length
