@@ -59,8 +59,8 @@ generated-current: lock schema ## fail when a generated file is not what its sou
 	@git diff --exit-code -- requirements docs/tidegate.schema.json \
 	  || { echo "generated files are not current: commit what make lock schema wrote" >&2; exit 1; }
 
-pictures: $(STAMP) ## the pictures of the docs, from a running demo (needs chromium)
-	@$(BIN)/python -m docs.pictures
+pictures: $(STAMP) $(WHEELHOUSE)/.ready ## the pictures of the docs, of a real release (needs chromium)
+	@$(BIN)/python -m docs.pictures.make --wheelhouse $(WHEELHOUSE)
 
 test-full: lint test demo bench ## all of it, also what is too long for CI
 

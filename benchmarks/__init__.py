@@ -1,0 +1,1 @@
+"""What measures Tidegate against its goals; never part of the tests."""

@@ -1,0 +1,60 @@
+"""`make pictures`: Temporal's own UI on a finished release, as headless Chromium sees it."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import settings
+from examples.demo import Demo
+
+HERE = Path(__file__).parent
+QUIET = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--hide-scrollbars", "--virtual-time-budget=15000", "--window-size=1500,1250",
+)  # fmt: skip
+
+
+def shoot(browser: str, url: str, target: Path) -> None:
+    """One screenshot by a browser with an empty profile."""
+    with tempfile.TemporaryDirectory(prefix="pictures-") as profile:
+        subprocess.run(
+            (browser, *QUIET, f"--user-data-dir={profile}", f"--screenshot={target}", url),
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+    print(f"written: {target}")
+
+
+def main() -> int:
+    """Release once, then look at it."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--wheelhouse", type=Path, required=True)
+    options.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "tidegate")
+    wishes = options.parse_args()
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        print("install chromium first", file=sys.stderr)
+        return 2
+    demo = Demo(wishes.folder.resolve(), wishes.wheelhouse)
+    demo.prepare()
+    try:
+        demo.start()
+        demo.release()
+        ui = settings.load(demo.state / "tidegate.toml").temporal.ui
+        page = f"{ui}/namespaces/default/workflows"
+        shoot(browser, f"{page}/{demo.releases[-1]}", HERE / "temporal-ui.png")
+        shoot(browser, page, HERE / "temporal-ui-list.png")
+    finally:
+        demo.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
