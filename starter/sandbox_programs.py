@@ -47,6 +47,8 @@ def temporal_server(layout: Layout, ports: Mapping[str, int]) -> Program:
         *("server", "start-dev", "--ip", HOST, "--log-level", "error"),
         *("--port", str(ports[TEMPORAL_PORT]), "--ui-port", str(ports[UI_PORT])),
         *("--db-filename", str(layout.root / "temporal.db"), "--ui-disable-news-fetch"),
+        # A rehearsal's waits are of seconds: timers are otherwise up to one second late.
+        *("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"'),
         *attributes,
     ]
     return Program("temporal", command, _environment())
