@@ -21,6 +21,8 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+import settings
+
 HERE = Path(__file__).parent
 TIDEGATE = (sys.executable, "-m", "starter.cli")
 AUTHOR = {"user.name": "Dana Okafor", "user.email": "dana@isa.example"}
@@ -71,10 +73,14 @@ class Demo:
         )  # fmt: skip
         self._sandbox = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._sandbox.stdout is not None
+        words = []
         for line in self._sandbox.stdout:
-            print(f"  {line}", end="", flush=True)
+            words.append(line)
             if "ready" in line:
+                ui = settings.load(self.state / "tidegate.toml").temporal.ui
+                print(f"The sandbox is ready; while it runs, Temporal's UI is at {ui}", flush=True)
                 return
+        print(*words, sep="")
         raise SystemExit("the sandbox did not start; its last words are above")
 
     def stop(self) -> None:
@@ -223,6 +229,10 @@ def main() -> int:
         good = endings == ["RELEASED", "RELEASED", "ROLLED_BACK"] and as_it_should_be
         print(f"\n{' '.join(endings)} in {time.monotonic() - began:.0f} s:", end=" ")
         print("as it should be" if good else "NOT as it should be")
+        print(
+            f"Every step is kept: `tidegate sandbox up --state {wishes.folder / 'state'}` brings "
+            "Temporal's UI back (tidegate is in .venv/bin)"
+        )
         if wishes.keep:
             input("everything is still running; press Enter to stop it")
         return 0 if good else 1
