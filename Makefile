@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 WHEELHOUSE := .cache/wheelhouse
 STAMP := $(VENV)/.ready
+CLUSTER_STAMP := $(VENV)/.cluster-ready
 UV_FLAGS := --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench lock schema generated-current test-full pictures clean
+.PHONY: help demo test lint histories format bench lock schema generated-current test-full pictures clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +20,10 @@ $(STAMP): requirements/lock.txt requirements/bootstrap.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 	@$(BIN)/uv pip install $(UV_FLAGS) --python $(BIN)/python -r requirements/lock.txt
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .
+	@touch $@
+
+$(CLUSTER_STAMP): $(STAMP) requirements/cluster.txt
+	@$(BIN)/uv pip install $(UV_FLAGS) --python $(BIN)/python -r requirements/cluster.txt
 	@touch $@
 
 $(WHEELHOUSE)/.ready: $(STAMP) $(wildcard examples/isa_user/microservices/*/requirements.txt)
@@ -49,6 +54,8 @@ bench: $(STAMP) $(WHEELHOUSE)/.ready ## one release in the sandbox, measured: go
 lock: $(STAMP) ## resolve pyproject.toml into requirements/*.txt
 	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/lock.txt
+	@$(BIN)/uv pip compile --quiet --group cluster --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header -o requirements/cluster.txt
 	@echo 'uv==0.13.9' | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/bootstrap.txt
 
@@ -58,6 +65,9 @@ schema: $(STAMP) ## write the JSON Schema of tidegate.yaml
 generated-current: lock schema ## fail when a generated file is not what its source makes
 	@git diff --exit-code -- requirements docs/tidegate.schema.json \
 	  || { echo "generated files are not current: commit what make lock schema wrote" >&2; exit 1; }
+
+histories: $(STAMP) ## record today's histories of the workflows; those that exist stay
+	@$(BIN)/python -m tests.replay.record --all
 
 pictures: $(STAMP) $(WHEELHOUSE)/.ready ## the pictures of the docs, of a real release (needs chromium)
 	@$(BIN)/python -m docs.pictures.make --wheelhouse $(WHEELHOUSE)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,24 @@ DEFAULT_CONFIG = Path(".tidegate/tidegate.toml")
 IN_CLUSTER_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
+class TlsSettings(Record):
+    """TLS towards Temporal; empty is TLS with the machine's roots, a client certificate is mTLS."""
+
+    server_ca: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+    server_name: str | None = None
+
+
 class TemporalSettings(Record):
-    """Where Temporal is; `profile` and TEMPORAL_* are read by Temporal's own client config."""
+    """Where Temporal is and how to speak to it; secrets are named by file."""
 
     address: str = "127.0.0.1:7233"
     namespace: str = "default"
     ui: str | None = None
+    tls: TlsSettings | None = None
+    api_key_file: Path | None = None
+    encryption_key_file: Path | None = None
 
 
 class PolicySettings(Record):
@@ -134,6 +147,11 @@ def visible_cluster_credentials(settings: Settings) -> tuple[str, ...]:
     home = Path("~/.kube/config").expanduser()
     found += [str(path) for path in (home, IN_CLUSTER_TOKEN) if path.exists()]
     return tuple(found)
+
+
+def process_environment() -> Mapping[str, str]:
+    """This process's environment, for programs that are shown some of it."""
+    return os.environ
 
 
 def docker_credentials() -> Path:

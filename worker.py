@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
 from activities.approval import Approval
@@ -49,8 +48,15 @@ from domain.environments import (
     Environment,
     cluster_queue,
 )
-from domain.errors import PermanentFailure, TransientFailure
-from settings import Settings, docker_credentials, visible_cluster_credentials
+from domain.errors import PermanentFailure
+from settings import (
+    Settings,
+    docker_credentials,
+    process_environment,
+    visible_cluster_credentials,
+)
+from starter import event_loop
+from starter.connection import connect
 from workflows.lane import LaneWorkflow
 from workflows.release import ReleaseWorkflow
 from workflows.rollback import RollbackWorkflow
@@ -67,7 +73,7 @@ def run(roles: tuple[str, ...], settings: Settings) -> int:
     """Serve the roles until SIGTERM or SIGINT; returns the exit code."""
     refuse_unfit(roles, settings)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(serve(roles, settings))
+    event_loop.run(serve(roles, settings))
     return 0
 
 
@@ -97,27 +103,13 @@ async def serve(roles: tuple[str, ...], settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        client = await connect(settings)
+        client = await connect(settings.temporal)
         for role in roles:
             activities = await stack.enter_async_context(_activities_of(role, settings, client))
             await stack.enter_async_context(make_worker(client, role, activities))
             log.info("serving role %s", role)
         await stop.wait()
         log.info("stopping; running activities get %s s", GRACE.total_seconds())
-
-
-async def connect(settings: Settings) -> Client:
-    """Connect to Temporal; TransientFailure naming the address when nobody answers."""
-    place = settings.temporal
-    try:
-        return await Client.connect(
-            place.address, namespace=place.namespace, data_converter=pydantic_data_converter
-        )
-    except RuntimeError as error:
-        raise TransientFailure(
-            f"Temporal does not answer at {place.address}: {error}; start it, or correct "
-            "[temporal] address"
-        ) from error
 
 
 def make_worker(client: Client, role: str, activities: Activities) -> Worker:
@@ -163,7 +155,8 @@ def _registry(settings: Settings) -> Registry:
 
 def _policy(settings: Settings) -> PolicySource:
     place = settings.policy_place()
-    return PolicySource(place.repository, place.ref, place.path, cache=settings.build.cache)
+    cache, variables = settings.build.cache, process_environment()
+    return PolicySource(place.repository, place.ref, place.path, cache, variables)
 
 
 def _control(settings: Settings, client: Client, registry: Registry) -> Activities:
@@ -177,6 +170,7 @@ def _control(settings: Settings, client: Client, registry: Registry) -> Activiti
     return (
         lanes.enter_lane,
         lanes.announce_candidate,
+        lanes.visit_lane,
         lanes.await_release_end,
         notification.tell,
         approval.freeze_evidence,
@@ -186,7 +180,8 @@ def _control(settings: Settings, client: Client, registry: Registry) -> Activiti
 
 
 def _build(settings: Settings, registry: Registry) -> Activities:
-    place, places = settings.build, Places(settings.registry.default, settings.build.cache)
+    place = settings.build
+    places = Places(settings.registry.default, place.cache, process_environment())
     credentials = docker_config(settings.registry.docker_config or docker_credentials())
     builders: dict[str, ImageBuilder] = {
         "assemble": AssembleBuilder(registry, place.wheelhouse, places),

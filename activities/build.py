@@ -17,7 +17,7 @@ from temporalio import activity
 from activities.archive import Archive
 from activities.beat import heartbeats
 from activities.places import Places
-from activities.test_reports import summarise_tests
+from activities.test_reports import no_tests, summarise_tests
 from clients import kustomize, processes
 from clients.artifacts import Artifact, ArtifactLayer
 from clients.policy_source import PolicySource
@@ -36,7 +36,7 @@ from domain.steps import BuildRequest, BuiltImage, BundleRequest, StoredBundle, 
 
 TESTS_TYPE = "application/vnd.tidegate.unit-tests.v1+json"
 TESTS_TIMEOUT = timedelta(minutes=45)
-KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "SSL_CERT_FILE")
+KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "SSL_CERT_FILE")
 
 
 class KeptTests(Record):
@@ -77,8 +77,9 @@ class Build:
         plan = request.release.plan
         repository = self._places.repository_of(plan)
         if plan.tests.unit is None:
-            record = await self._keep_tests(repository, None, {}, "no unit tests in the plan")
-            return UnitTestOutcome(passed=True, record=record)
+            report = no_tests(plan.tests.coverage)
+            record = await self._keep_tests(repository, report, {}, report.sentence)
+            return UnitTestOutcome(passed=report.passed, record=record)
         async with self._checkout(request.release) as checkout:
             reports = checkout / ".tidegate"
             reports.mkdir()
@@ -90,7 +91,9 @@ class Build:
                     shlex.split(command),
                     timeout=TESTS_TIMEOUT,
                     directory=checkout,
-                    environment=_test_environment(),
+                    environment=_test_environment(
+                        self._places.environment, home=checkout.parent / "home"
+                    ),
                 )
             files = {path.name: path.read_bytes() for path in sorted(reports.glob("*.xml"))}
         report = summarise_tests(files, plan.tests.coverage, finished)
@@ -126,7 +129,9 @@ class Build:
         async with self._checkout(release) as checkout:
             rendered = {
                 environment: select(
-                    await kustomize.render(checkout / release.plan.manifests_of(environment)),
+                    await kustomize.render(
+                        checkout / release.plan.manifests_of(environment), self._places.environment
+                    ),
                     release.service,
                 )
                 for environment in RELEASE_ENVIRONMENTS
@@ -176,14 +181,14 @@ class Build:
     async def _keep_tests(
         self,
         repository: str,
-        report: UnitTestReport | None,
+        report: UnitTestReport,
         files: dict[str, bytes],
         sentence: str,
     ) -> RecordReference:
         """Store the reports before there is a bundle to attach them to."""
         layers = tuple(_report_file(name, content) for name, content in files.items())
         kept = KeptTests(
-            report=report or UnitTestReport(tests=0, failures=0, coverage=None),
+            report=report,
             files={name: digest_of(content) for name, content in files.items()},
         )
         first = ArtifactLayer(TESTS_TYPE, canonical_json(kept))
@@ -199,9 +204,10 @@ def _report_file(name: str, content: bytes) -> ArtifactLayer:
     return ArtifactLayer("application/xml", content, {"org.opencontainers.image.title": name})
 
 
-def _test_environment() -> dict[str, str]:
-    """What the service's tests may see: no token and no kubeconfig of the worker."""
-    kept = processes.inherited_environment(lambda name: name in KEPT_VARIABLES)
+def _test_environment(environment: Mapping[str, str], home: Path) -> dict[str, str]:
+    """What the service's tests are shown: nothing of the worker's tokens, kubeconfig or home."""
+    home.mkdir()
+    kept = processes.child_environment(environment, lambda name: name in KEPT_VARIABLES)
     interpreter = str(Path(sys.executable).parent)
     path = os.pathsep.join((interpreter, kept.get("PATH", os.defpath)))
-    return {**kept, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**kept, "PATH": path, "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from temporalio import activity
 
 from activities.archive import Archive
+from activities.beat import heartbeats
 from activities.demand import Demand
+from domain.bundle import RecordReference
 from domain.canary import ERRORS, METRICS, RESTARTS, SLOW
 from domain.errors import TransientFailure
 from domain.judge.counts import Block
@@ -21,22 +23,39 @@ from domain.steps import Observation, ObserveStep
 
 SHORTEST_POLL = timedelta(milliseconds=250)
 LONGEST_POLL = timedelta(seconds=5)
+# About 40 KiB: what a heartbeat carries, and what one record holds.
+CHUNK_BLOCKS = 100
+STORE_WITHIN = timedelta(seconds=10)
+
+
+class BlockChunk(Record):
+    """Some of an observation's blocks, stored while it goes on."""
+
+    blocks: tuple[Block, ...]
 
 
 class ObservedBlocks(Record):
-    """What an auditor needs to recompute a verdict: the request, every block, the answer."""
+    """What an auditor needs to recompute a judgement: the request, every block, the answer.
+
+    The blocks are those of the records `earlier` (each a BlockChunk), then `blocks`.
+    """
 
     step: ObserveStep
+    earlier: tuple[RecordReference, ...]
     blocks: tuple[Block, ...]
     judgement: Judgement
 
 
 class Progress(Record):
-    """What survives a lost worker, in the heartbeat."""
+    """What survives a lost worker, in the heartbeat: small, however long the watch is.
+
+    `blocks` are judged and not stored yet; those before them lie in `chunks`.
+    """
 
     state: JudgeState
     after: datetime
-    blocks: tuple[Block, ...]
+    chunks: tuple[RecordReference, ...] = ()
+    blocks: tuple[Block, ...] = ()
 
 
 class Canary:
@@ -54,14 +73,17 @@ class Canary:
         """
         progress = _resumed(request)
         pause = min(max(request.block, SHORTEST_POLL), LONGEST_POLL).total_seconds()
-        while True:
-            now = datetime.now(UTC)
-            progress = await self._take_blocks(request, progress, now)
-            judgement = judge(progress.state, request.rules, now - request.since)
-            activity.heartbeat(progress)
-            if _is_final(request, judgement, now):
-                return await self._observation(request, progress, judgement)
-            await asyncio.sleep(pause)
+        async with heartbeats(progress) as pulse:
+            while True:
+                now = datetime.now(UTC)
+                progress = await self._take_blocks(request, progress, now)
+                pulse.carry(progress)
+                judgement = judge(progress.state, request.rules, now - request.since)
+                if _is_final(request, judgement, now):
+                    return await self._observation(request, progress, judgement)
+                progress = await self._with_full_chunk_stored(request, progress)
+                pulse.carry(progress)
+                await asyncio.sleep(pause)
 
     async def _take_blocks(
         self, request: ObserveStep, progress: Progress, now: datetime
@@ -78,23 +100,44 @@ class Canary:
         for broken in samples.broken:
             activity.logger.warning("left out of the judgement of %s: %s", target.revision, broken)
         state = _with_restarts(progress.state, request, samples.blocks)
-        for block in samples.blocks:
-            state = observe(state, request.rules, _judged(state, block))
-        return Progress(
-            state=state, after=samples.until, blocks=(*progress.blocks, *samples.blocks)
-        )
+        judged = tuple(_judged(state, block) for block in samples.blocks)
+        for block in judged:
+            state = observe(state, request.rules, block)
+        return progress.with_(state=state, after=samples.until, blocks=(*progress.blocks, *judged))
+
+    async def _with_full_chunk_stored(self, request: ObserveStep, progress: Progress) -> Progress:
+        """Store blocks by the chunk; while the registry is away they stay in the heartbeat."""
+        if len(progress.blocks) < CHUNK_BLOCKS:
+            return progress
+        kind = f"blocks-{request.weight}{_suffix(request)}"
+        chunk = BlockChunk(blocks=progress.blocks)
+        told = f"{len(chunk.blocks)} blocks until {chunk.blocks[-1].end.isoformat()}"
+        try:
+            async with asyncio.timeout(STORE_WITHIN.total_seconds()):
+                record = await self._archive.store_record(request.target.bundle, kind, chunk, told)
+        except (TransientFailure, TimeoutError) as failure:
+            activity.logger.warning("%s are not stored yet: %s", told, failure)
+            return progress
+        return progress.with_(chunks=(*progress.chunks, record), blocks=())
 
     async def _observation(
         self, request: ObserveStep, progress: Progress, judgement: Judgement
     ) -> Observation:
+        """The answer with its record; only a promotion waits for a registry that is away."""
+        observed = ObservedBlocks(
+            step=request, earlier=progress.chunks, blocks=progress.blocks, judgement=judgement
+        )
+        kind = f"verdict-{request.weight}{_suffix(request)}"
         record = None
-        if judgement.verdict is not Verdict.HOLD:
-            record = await self._archive.store_record(
-                request.target.bundle,
-                f"verdict-{request.weight}{'-watch' if request.watch else ''}",
-                ObservedBlocks(step=request, blocks=progress.blocks, judgement=judgement),
-                judgement.sentence,
-            )
+        try:
+            async with asyncio.timeout(STORE_WITHIN.total_seconds()):
+                record = await self._archive.store_record(
+                    request.target.bundle, kind, observed, judgement.sentence
+                )
+        except (TransientFailure, TimeoutError) as failure:
+            if judgement.verdict is Verdict.PROMOTE:
+                raise TransientFailure(f"{kind} cannot be stored: {failure}") from failure
+            activity.logger.warning("%s is not stored: %s", kind, failure)
         return Observation(judgement=judgement, state=progress.state, record=record)
 
 
@@ -111,7 +154,11 @@ def _resumed(request: ObserveStep) -> Progress:
         state = next_step(request.state, since)
     else:
         state = request.state
-    return Progress(state=state, after=state.until or state.since, blocks=())
+    return Progress(state=state, after=state.until or state.since)
+
+
+def _suffix(request: ObserveStep) -> str:
+    return "-watch" if request.watch else ""
 
 
 def _with_restarts(

@@ -6,7 +6,7 @@ from clients.cluster import Cluster
 from domain import labels
 from domain.errors import Conflict, PermanentFailure
 from domain.revision import Manifest
-from domain.routes import selected_revision
+from domain.routes import annotate, selected_revision
 
 SELECTOR = "/spec/selector"
 
@@ -38,7 +38,13 @@ class Entry:
                 f"Service {name} selects revision {selected}, expected {previous}; somebody else "
                 "changed it"
             )
-        await self._select(name, live, short)
+        await self._select(name, live, short, {labels.PREVIOUS: previous})
+
+    async def selected(self, service: str) -> str | None:
+        """The revision that callers inside the cluster reach; None when there is none."""
+        live = await self._cluster.read("Service", service)
+        short = selected_revision(live) if live else None
+        return f"{service}-{short}" if short else None
 
     async def restore(self, service: str, revision: str, previous: str | None) -> bool:
         """Undo `point`: select `previous` again, or delete what a first release created.
@@ -53,10 +59,10 @@ class Entry:
                 raise PermanentFailure(f"Service {service} is not ours to delete")
             await self._cluster.delete("Service", service, uid=live["metadata"]["uid"])
         else:
-            await self._select(service, live, previous.rpartition("-")[2])
+            await self._select(service, live, previous.rpartition("-")[2], {})
         return True
 
-    async def _select(self, name: str, live: Manifest, short: str) -> None:
+    async def _select(self, name: str, live: Manifest, short: str, notes: dict[str, str]) -> None:
         old = live["spec"]["selector"]
         await self._cluster.patch(
             "Service",
@@ -64,5 +70,6 @@ class Entry:
             [
                 {"op": "test", "path": SELECTOR, "value": old},
                 {"op": "replace", "path": SELECTOR, "value": {**old, labels.REVISION: short}},
+                *(annotate(live, notes) if notes else []),
             ],
         )

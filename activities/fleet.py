@@ -8,18 +8,29 @@ from typing import Any
 
 from temporalio import activity
 
+from activities.beat import heartbeats
 from activities.demand import Demand
 from activities.route import Route
-from activities.shared_objects import ensure_shared
+from activities.service_objects import ensure_service_object
 from clients.cluster import Cluster
 from domain import labels
 from domain.errors import Conflict, PermanentFailure, TransientFailure
+from domain.records import Record
 from domain.revision import Manifest, RevisionObjects
 from domain.rollout import Rollout, RolloutPhase, rollout
 from domain.routes import annotate, selected_revision
+from domain.traffic import pods_to_carry
 
 FIRST_POLL, LONGEST_POLL = timedelta(milliseconds=100), timedelta(seconds=2)
 WHILE_STARTING = timedelta(minutes=12)
+
+
+class Draining(Record):
+    """One revision's wait for silence; the heartbeat carries it over a lost worker."""
+
+    revision: str
+    since: datetime
+    deadline: datetime
 
 
 class Fleet:
@@ -36,7 +47,7 @@ class Fleet:
         Raises PermanentFailure when an object of that name has another content.
         """
         for manifest in revision.shared:
-            await ensure_shared(self._cluster, manifest)
+            await ensure_service_object(self._cluster, manifest)
         adopted = False
         for manifest in revision.own:
             wanted = _sized(manifest, replicas)
@@ -94,26 +105,48 @@ class Fleet:
         scaler = await self._scaler(revision)
         return scaler["spec"].get("minReplicas", 1) if scaler else None
 
+    async def maximum_of(self, revision: str) -> int | None:
+        """The autoscaler's maximum, None without an autoscaler."""
+        scaler = await self._scaler(revision)
+        return int(scaler["spec"]["maxReplicas"]) if scaler else None
+
     async def await_ready(self, revision: str, needed: int) -> Rollout:
         """Wait until so many pods are ready, or until it is clear that they will not be."""
         selector = {labels.REVISION: revision.rpartition("-")[2]}
         deadline, pause = datetime.now(UTC) + WHILE_STARTING, FIRST_POLL
-        while True:
-            deployment = await self._deployment(revision)
-            pods = await self._cluster.list("Pod", selector)
-            state = rollout(deployment, pods, needed)
-            activity.heartbeat(state.sentence)
-            if state.phase is not RolloutPhase.WAITING:
-                return state
-            if datetime.now(UTC) > deadline:
-                raise TransientFailure(f"{state.sentence} after {WHILE_STARTING}")
-            await asyncio.sleep(pause.total_seconds())
-            pause = min(pause * 1.5, LONGEST_POLL)
+        async with heartbeats(f"waiting for {revision}") as pulse:
+            while True:
+                deployment = await self._deployment(revision)
+                pods = await self._cluster.list("Pod", selector)
+                state = rollout(deployment, pods, needed)
+                pulse.carry(state.sentence)
+                if state.phase is not RolloutPhase.WAITING:
+                    return state
+                if datetime.now(UTC) > deadline:
+                    raise TransientFailure(f"{state.sentence} after {WHILE_STARTING}")
+                await asyncio.sleep(pause.total_seconds())
+                pause = min(pause * 1.5, LONGEST_POLL)
 
     async def ready_pods(self, revision: str) -> int:
         """How many pods serve now; 0 when the revision is gone."""
         deployment = await self._cluster.read("Deployment", revision)
         return int((deployment or {}).get("status", {}).get("readyReplicas", 0))
+
+    async def require_carrying(self, revision: str, weight: int, beside: str) -> None:
+        """Raise PermanentFailure when a revision could not carry its weight alone.
+
+        `beside` is the revision that is about to go: its ready pods tell what the traffic takes.
+        """
+        deployment = await self._cluster.read("Deployment", revision) or {}
+        asked = int(deployment.get("spec", {}).get("replicas", 1))
+        ready = int(deployment.get("status", {}).get("readyReplicas", 0))
+        needed = pods_to_carry(weight, asked, await self.ready_pods(beside))
+        if ready < needed:
+            having = f"{ready} of the {needed} ready pods it needs" if ready else "a ready pod"
+            raise PermanentFailure(
+                f"{revision} serves {weight} % {'with' if ready else 'without'} {having}; "
+                f"{beside} is kept"
+            )
 
     async def retire(self, service: str, revision: str, drain: timedelta) -> bool:
         """Scale a revision to zero, if nobody is sent to it and somebody else serves.
@@ -170,20 +203,17 @@ class Fleet:
         if entry is not None and selected_revision(entry) == revision.rpartition("-")[2]:
             raise PermanentFailure(f"Service {service} still selects {revision}")
         for backend in split.backends if split else ():
-            if await self.ready_pods(backend.revision) == 0:
-                raise PermanentFailure(
-                    f"{backend.revision} serves {backend.weight} % without a ready pod; "
-                    f"{revision} is kept"
-                )
+            await self.require_carrying(backend.revision, backend.weight, revision)
 
     async def _await_silence(self, revision: str, drain: timedelta) -> None:
-        deadline = datetime.now(UTC) + drain
-        since = datetime.now(UTC)
-        while datetime.now(UTC) < deadline:
-            activity.heartbeat(f"draining {revision}")
-            if await self._demand.is_silent(revision, since):
-                return
-            await asyncio.sleep(max(FIRST_POLL, self._demand.scrape).total_seconds())
+        """Wait until nobody asks, `drain` at most, however many attempts that takes."""
+        wait = _draining(revision, drain)
+        async with heartbeats(wait):
+            while (left := wait.deadline - datetime.now(UTC)) > timedelta(0):
+                if await self._demand.is_silent(revision, wait.since):
+                    return
+                pause = min(left, max(FIRST_POLL, self._demand.scrape))
+                await asyncio.sleep(pause.total_seconds())
 
     async def _scale(self, revision: str, operations: list[dict[str, Any]]) -> None:
         """Write a number of replicas; an autoscaler that was faster is looked at again."""
@@ -221,6 +251,15 @@ class Fleet:
                 f"{kind} {name} exists with another content (spec hash {found}); it was changed "
                 "by hand or belongs to somebody else: delete or rename it"
             )
+
+
+def _draining(revision: str, drain: timedelta) -> Draining:
+    """The wait that an attempt before this one began, else a new one."""
+    for details in activity.info().heartbeat_details:
+        if isinstance(details, dict) and details.get("revision") == revision:
+            return Draining.model_validate(details)
+    now = datetime.now(UTC)
+    return Draining(revision=revision, since=now, deadline=now + drain)
 
 
 def _sized(manifest: Manifest, replicas: int) -> Manifest:

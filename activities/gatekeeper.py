@@ -19,6 +19,7 @@ from domain.commands import AcceptedCommand, Change, refusal
 from domain.environments import Environment
 from domain.errors import PermanentFailure
 from domain.evidence import Evidence, Inputs, last_use, shortfall, void
+from domain.plan import ServicePlan
 from domain.policy import Policy, violations
 from domain.records import digest_of
 from domain.steps import RevisionRequest
@@ -41,6 +42,15 @@ class Gatekeeper:
 
     async def admit(self, target: RevisionRequest) -> Bundle:
         """Return the bundle if this write may happen; PermanentFailure naming what is missing."""
+        bundle = await self.recognise(target)
+        policy, _ = await self._policy.fetch()
+        _within_policy(bundle, policy)
+        if self._environment is Environment.PRODUCTION:
+            await self._approved(target, bundle, policy)
+        return bundle
+
+    async def recognise(self, target: RevisionRequest) -> Bundle:
+        """The bundle of a request to this environment, whoever may have approved it."""
         if target.environment is not self._environment:
             raise PermanentFailure(
                 f"{target.release_id} asks {self._environment}'s worker to write to "
@@ -49,15 +59,11 @@ class Gatekeeper:
         bundle = await self._archive.load_bundle(target.bundle)
         if bundle.service != target.service:
             raise PermanentFailure(f"{target.bundle} is a bundle of {bundle.service}")
-        policy, _ = await self._policy.fetch()
-        _within_policy(bundle, policy)
-        if self._environment is Environment.PRODUCTION:
-            await self._approved(target, bundle, policy)
         return bundle
 
     @activity.defn
     async def confirm_approval(self, target: RevisionRequest) -> str | None:
-        """Why the approval no longer counts, because an input changed; None when it does."""
+        """Why the approval no longer counts: expired, or an input changed; None when it does."""
         bundle = await self._archive.load_bundle(target.bundle)
         evidence = await self._evidence(target)
         stable = await self._stable.read(target.service)
@@ -70,6 +76,7 @@ class Gatekeeper:
                 policy_version=version,
                 stable=stable.bundle if stable else None,
             ),
+            datetime.now(UTC),
         )
 
     async def _approved(self, target: RevisionRequest, bundle: Bundle, policy: Policy) -> None:
@@ -80,10 +87,22 @@ class Gatekeeper:
         missing = shortfall(target.proof.approvals, policy, bundle.plan)
         if missing:
             raise PermanentFailure(f"{target.release_id}: {missing}")
-        if datetime.now(UTC) > last_use(evidence, bundle.plan):
-            raise PermanentFailure(
-                f"the approval of {target.release_id} expired at {evidence.expires_at:%F %T %Z}"
-            )
+        await self._in_time(target, evidence, bundle.plan)
+
+    async def _in_time(
+        self, target: RevisionRequest, evidence: Evidence, plan: ServicePlan
+    ) -> None:
+        """Expiry ends a choice, never a canary that has users: those it was used for in time."""
+        now = datetime.now(UTC)
+        if now <= evidence.expires_at:
+            return
+        if await self._stable.weight_of(target.service, target.revision) > 0:
+            return
+        if now <= last_use(evidence, plan) and await self._stable.is_up(target.revision):
+            return
+        raise PermanentFailure(
+            f"the approval of {target.release_id} expired at {evidence.expires_at:%F %T %Z}"
+        )
 
     async def _evidence(self, target: RevisionRequest) -> Evidence:
         if target.proof is None:
@@ -94,7 +113,20 @@ class Gatekeeper:
                 f"evidence {target.proof.evidence.digest} is about {evidence.release_id} and "
                 f"{evidence.bundle}, not {target.release_id} and {target.bundle}"
             )
+        _same_stable(evidence, target)
         return evidence
+
+
+def _same_stable(evidence: Evidence, target: RevisionRequest) -> None:
+    """Who is compared, kept and returned to is the revision that the approvers saw."""
+    seen, told = (
+        (one.revision, one.bundle) if one else None for one in (evidence.stable, target.stable)
+    )
+    if seen != told:
+        raise PermanentFailure(
+            f"{target.release_id} says that {told[0] if told else 'nobody'} serves, the approved "
+            f"evidence says {seen[0] if seen else 'nobody'}"
+        )
 
 
 def _within_policy(bundle: Bundle, policy: Policy) -> None:

@@ -9,9 +9,17 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.failures import NotYet
-from domain.environments import CONTROL_QUEUE, lane_id, rollback_id
+from domain.decisions import Report, Signal
+from domain.environments import (
+    CONTROL_QUEUE,
+    is_rollback,
+    lane_id,
+    release_of,
+    rollback_id,
+)
 from domain.errors import TransientFailure
-from domain.lane import Ending, HolderEnd, Lane
+from domain.lane import HolderEnd, Lane
+from domain.phases import Phase
 from domain.release import ReleaseState
 from domain.steps import LaneRequest
 
@@ -36,23 +44,52 @@ class Lanes:
         await self._signal(request, "announce")
 
     @activity.defn
-    async def await_release_end(self, release_id: str) -> HolderEnd:
-        """Look, and be asked again, until a lane's holder has closed; read what it left."""
-        status = await self._status(release_id)
-        rollback = await self._status(rollback_id(release_id))
-        for name, found in ((release_id, status), (rollback_id(release_id), rollback)):
+    async def visit_lane(self, request: LaneRequest) -> None:
+        """Ask for the lane on behalf of a rollback; the lane grants it or says who has it."""
+        await self._signal(request, "visit")
+
+    @activity.defn
+    async def await_release_end(self, holder: str) -> HolderEnd:
+        """Look, and be asked again, until a lane's holder has closed; read what it left.
+
+        The holder is a release, or a rollback; a release has not ended before its rollback.
+        """
+        release = release_of(holder)
+        status = None if is_rollback(holder) else await self._status(release)
+        rollback = await self._status(rollback_id(release))
+        for name, found in ((release, status), (rollback_id(release), rollback)):
             if found is WorkflowExecutionStatus.RUNNING:
                 raise NotYet(f"{name} is running", LOOK_AGAIN)
-        if status in (None, WorkflowExecutionStatus.COMPLETED):
-            return HolderEnd(ending=Ending.SETTLED, reason="the release ended by itself")
-        if rollback is not None:
-            return HolderEnd(ending=Ending.SETTLED, reason="its rollback has finished")
-        state = await self._temporal.get_workflow_handle(release_id).query(
+        if status is WorkflowExecutionStatus.COMPLETED:
+            return _settled(f"{release} ended by itself")
+        if rollback is WorkflowExecutionStatus.COMPLETED:
+            return _settled(f"the rollback of {release} has finished")
+        if status is None and rollback is None:
+            return _settled(f"{holder} does not exist")
+        return await self._end_of(release, status, rollback)
+
+    async def _end_of(
+        self,
+        release: str,
+        status: WorkflowExecutionStatus | None,
+        rollback: WorkflowExecutionStatus | None,
+    ) -> HolderEnd:
+        state = await self._temporal.get_workflow_handle(release).query(
             "state", result_type=ReleaseState, rpc_timeout=RPC_TIMEOUT
         )
-        reason = f"{release_id} was closed without settling ({status.name.lower()})"
+        if rollback is not None:
+            signal, phase = Signal.BROKEN, Phase.ROLLBACK
+            told = f"the rollback of {release} was closed before its end ({_word(rollback)})"
+        elif status is WorkflowExecutionStatus.CANCELED and state.is_over:
+            return _settled(f"{release} was cancelled and has ended")
+        else:
+            signal, phase = Signal.TERMINATED, state.phase
+            told = f"{release} was closed without settling ({_word(status)})"
         return HolderEnd(
-            ending=Ending.ABANDONED, reason=reason, journal=state.journal, thread=state.thread
+            phase=phase,
+            report=Report(signal=signal, sentence=told),
+            journal=state.journal,
+            thread=state.thread,
         )
 
     async def _signal(self, request: LaneRequest, name: str) -> None:
@@ -78,3 +115,11 @@ class Lanes:
                 return None
             raise TransientFailure(f"Temporal did not describe {workflow_id}: {error}") from error
         return description.status
+
+
+def _settled(sentence: str) -> HolderEnd:
+    return HolderEnd(phase=Phase.DONE, report=Report(signal=Signal.COMPLETED, sentence=sentence))
+
+
+def _word(status: WorkflowExecutionStatus | None) -> str:
+    return status.name.lower() if status else "gone"

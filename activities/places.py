@@ -1,7 +1,8 @@
-"""Where sources and images live, as configured for the build role."""
+"""Where sources and images live and what programs are shown, as configured for the build role."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from clients.git import Repository
@@ -12,7 +13,11 @@ from domain.plan import ServicePlan
 class Places:
     """Completes short names by the configured registry, and keeps copies of sources."""
 
-    def __init__(self, registry_host: str | None, cache: Path) -> None:
+    def __init__(
+        self, registry_host: str | None, cache: Path, environment: Mapping[str, str]
+    ) -> None:
+        """`environment`: the worker's own, of which each program sees its part."""
+        self.environment = environment
         self._registry_host = registry_host
         self._cache = cache
         self._sources: dict[str, Repository] = {}
@@ -28,7 +33,9 @@ class Places:
     def source(self, source: str) -> Repository:
         """A git repository, its copy cached."""
         if source not in self._sources:
-            self._sources[source] = Repository(source, cache=self._cache)
+            self._sources[source] = Repository(
+                source, cache=self._cache, environment=self.environment
+            )
         return self._sources[source]
 
 

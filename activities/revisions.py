@@ -67,7 +67,8 @@ class Revisions:
         target = request.target
         bundle = await self._gatekeeper.admit(target)
         objects = await self._blueprint.of(bundle, target.bundle)
-        replicas = needed(target, objects, request.weight)
+        serving = await serving_pods(self._fleet, target)
+        replicas = needed(target, objects, request.weight, serving)
         adopted = await self._fleet.create(objects, replicas, target.release_id)
         if adopted:
             await self._fleet.size(objects.name, replicas)
@@ -85,23 +86,40 @@ class Revisions:
         """Keep the pods that stable has now, until the release has settled."""
         await self._gatekeeper.admit(target)
         if target.stable is not None:
-            await self._fleet.keep_at_least(target.stable.revision, target.stable.ready_pods)
+            pods = await serving_pods(self._fleet, target)
+            await self._fleet.keep_at_least(target.stable.revision, pods)
 
     @activity.defn
     async def settle_release(self, request: Settle) -> str:
-        """Retire the old revision, let the new one breathe, drop what is beyond `retain`."""
+        """Retire the old revision, let the new one breathe, drop what is beyond `retain`.
+
+        Asks for no approval: it sends no user anywhere, and what an approval led to must be ended
+        after the approval, or whoever gave it, is gone. In production the proof is the cluster's:
+        this bundle serves everybody.
+        """
         target = request.target
-        bundle = await self._gatekeeper.admit(target)
+        bundle = await self._gatekeeper.recognise(target)
+        if target.environment is Environment.PRODUCTION:
+            await self._serves_everybody(target)
         objects = await self._blueprint.of(bundle, target.bundle)
         if await self._fleet.ready_pods(target.revision) == 0:
             raise PermanentFailure(f"{target.revision} has no ready pod; nothing is retired")
-        await self._fleet.relax(target.revision, objects.replicas)
         told = f"{target.revision} has settled"
         if target.stable is not None and target.stable.revision != target.revision:
             await self._fleet.retire(target.service, target.stable.revision, request.drain)
             told += f"; {target.stable.revision} is kept at zero replicas"
+        await self._fleet.relax(target.revision, objects.replicas)
         dropped = await self._drop_old(target, request.retain)
         return told + (f"; {', '.join(dropped)} deleted" if dropped else "")
+
+    async def _serves_everybody(self, target: RevisionRequest) -> None:
+        weight = await self._stable.weight_of(target.service, target.revision)
+        serving = await self._stable.read(target.service)
+        if weight != 100 or serving is None or serving.bundle != str(target.bundle):
+            raise PermanentFailure(
+                f"{target.revision} gets {weight} % of {target.service}'s traffic; only the bundle "
+                "that serves everybody is settled"
+            )
 
     async def _drop_old(self, target: RevisionRequest, retain: int) -> list[str]:
         retired = await self._fleet.retired(target.service)
@@ -111,16 +129,29 @@ class Revisions:
         return names[retain:]
 
 
-def needed(target: RevisionRequest, objects: RevisionObjects, weight: int) -> int:
-    """Ready pods that this weight asks for; in staging what the manifests declare."""
+async def serving_pods(fleet: Fleet, target: RevisionRequest) -> int:
+    """Stable's ready pods now, or when the evidence was frozen if they were more.
+
+    The load of noon is not that of the night before; and a moment's lack of pods lowers nothing.
+    """
+    if target.stable is None:
+        return 0
+    return max(target.stable.ready_pods, await fleet.ready_pods(target.stable.revision))
+
+
+def needed(target: RevisionRequest, objects: RevisionObjects, weight: int, serving: int) -> int:
+    """Ready pods that this weight of what `serving` pods carry asks for.
+
+    In staging what the manifests declare.
+    """
     if target.environment is not Environment.PRODUCTION or target.stable is None:
         return objects.replicas
-    wanted = pods_needed(weight, target.stable.ready_pods, objects.replicas)
+    wanted = pods_needed(weight, serving, objects.replicas)
     scalers = [m for m in objects.own if m["kind"] == "HorizontalPodAutoscaler"]
     most = min((m["spec"]["maxReplicas"] for m in scalers), default=wanted)
-    if 100 * most < weight * target.stable.ready_pods:
+    if 100 * most < weight * serving:
         raise PermanentFailure(
-            f"{weight} % of what {target.stable.ready_pods} pods of {target.stable.revision} serve "
+            f"{weight} % of what {serving} pods of {target.stable.revision} serve "
             f"needs more than the {most} pods that the autoscaler of {objects.name} allows; raise "
             "its maxReplicas"
         )

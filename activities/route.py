@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from activities.beat import heartbeats
 from clients.cluster import Cluster
 from domain.errors import Conflict, PermanentFailure, TransientFailure
 from domain.revision import Manifest
@@ -39,12 +40,22 @@ class Route:
             "spec": {**manifest["spec"], "rules": [rule]},
         }
         await self._cluster.create(created)
-        return await self._read_back(manifest["metadata"]["name"])
+        return await self._read_back(manifest["metadata"]["name"], split)
 
     async def move(
-        self, service: str, old: TrafficSplit, new: TrafficSplit, port: int, release_id: str
+        self,
+        service: str,
+        old: TrafficSplit,
+        new: TrafficSplit,
+        port: int,
+        release_id: str,
+        *,
+        previous: str | None = None,
     ) -> str:
-        """Go from one split to another and read it back; Conflict when it was neither."""
+        """Go from one split to another and read it back; Conflict when it was neither.
+
+        `previous` is recorded as the revision that a rollback may return users to.
+        """
         route = await self._cluster.read("HTTPRoute", service)
         if route is None:
             raise PermanentFailure(f"HTTPRoute {service} is gone from {self._cluster.namespace}")
@@ -54,8 +65,9 @@ class Route:
                 raise Conflict(
                     f"HTTPRoute {service} gives {current}; expected {old}. Somebody else moved it"
                 )
-            await self._cluster.patch("HTTPRoute", service, move(route, new, port, release_id))
-        return await self._read_back(service)
+            operations = move(route, new, port, release_id, previous)
+            await self._cluster.patch("HTTPRoute", service, operations)
+        return await self._read_back(service, new)
 
     async def close(self, service: str, revision: str) -> bool:
         """Delete the route that a first release opened, if it still serves only this revision."""
@@ -67,10 +79,19 @@ class Route:
         await self._cluster.delete("HTTPRoute", service, uid=route["metadata"]["uid"])
         return True
 
-    async def _read_back(self, service: str) -> str:
-        found: Acceptance = await self._cluster.watch_until(
-            "HTTPRoute", service, acceptance, timeout=READ_BACK
-        )
+    async def _read_back(self, service: str, wanted: TrafficSplit) -> str:
+        """What the routers say of the route that was written; Conflict when it is another now."""
+
+        def taken(route: Manifest) -> Acceptance | None:
+            if (found := split_of(route, service)) != wanted:
+                raise Conflict(
+                    f"HTTPRoute {service} gives {found}; {wanted} was just written. Somebody else "
+                    "moved it"
+                )
+            return acceptance(route)
+
+        async with heartbeats(f"reading back HTTPRoute {service}"):
+            found = await self._cluster.watch_until("HTTPRoute", service, taken, timeout=READ_BACK)
         if not found.accepted:
             raise TransientFailure(
                 f"the gateway does not take HTTPRoute {service}: {found.sentence}"

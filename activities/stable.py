@@ -31,6 +31,7 @@ class StableReader:
         split = await self._route.split(service)
         if split is None or not split.backends:
             await self._refuse_unmanaged(service)
+            await self._refuse_lost_route(service)
             return None
         revision = await self._serving(service, [b.revision for b in split.backends])
         deployment = await self._cluster.read("Deployment", revision)
@@ -55,6 +56,16 @@ class StableReader:
             min_replicas=await self._fleet.minimum_of(revision),
         )
 
+    async def is_up(self, revision: str) -> bool:
+        """Whether a revision has been asked for pods: the first write of its release was made."""
+        deployment = await self._cluster.read("Deployment", revision)
+        return deployment is not None and deployment["spec"].get("replicas", 1) > 0
+
+    async def weight_of(self, service: str, revision: str) -> int:
+        """Percent that the route gives a revision."""
+        split = await self._route.split(service)
+        return split.weight_of(revision) if split else 0
+
     async def _serving(self, service: str, revisions: list[str]) -> str:
         """One backend serves; of two (somebody stopped half-way) the entry Service tells which."""
         if len(revisions) == 1:
@@ -77,3 +88,14 @@ class StableReader:
                     f"{kind} {service} in {self._environment} was not deployed by Tidegate; "
                     "adopting existing deployments is not supported yet"
                 )
+
+    async def _refuse_lost_route(self, service: str) -> None:
+        """A first release has neither route nor entry; callers without a route are no beginning."""
+        entry = await self._cluster.read("Service", service)
+        selected = selected_revision(entry) if entry else None
+        if selected is not None:
+            raise PermanentFailure(
+                f"Service {service} in {self._environment} selects {service}-{selected}, but "
+                f"HTTPRoute {service} is gone or sends nobody anywhere; restore the route (all to "
+                f"{service}-{selected}) before you release again"
+            )

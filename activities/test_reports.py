@@ -43,6 +43,17 @@ def summarise_tests(
     )
 
 
+def no_tests(wanted_coverage: float) -> UnitTestReport:
+    """The report of a plan without unit tests; it passes only where no coverage is wanted."""
+    problem = ""
+    if wanted_coverage > 0:
+        problem = (
+            f"the plan wants {format_share(wanted_coverage)} of lines covered and has no unit "
+            "tests; give `tests.unit` the command that runs them"
+        )
+    return UnitTestReport(tests=0, failures=0, coverage=None, problem=problem)
+
+
 def _junit(content: bytes | None) -> tuple[int, list[str]]:
     if content is None:
         return 0, []

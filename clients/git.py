@@ -47,9 +47,11 @@ class Repository:
         source: str | Path,
         cache: Path | None = None,
         configuration: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """`cache`: where copies of URLs are kept; `configuration`: git settings to use besides
         ours, for example a credential helper. The user's own git configuration is not read.
+        `environment`: what git is shown of it (proxies, PATH, ssh's agent), never its GIT_*.
         """
         self.source = str(source)
         if self.source.startswith("-") or not self.source:
@@ -62,6 +64,7 @@ class Repository:
             name = hashlib.sha256(self.source.encode()).hexdigest()[:16]
             self._directory = cache / f"{name}.git"
         self._configuration = {**_CONFIGURATION, **(configuration or {})}
+        self._surroundings = environment or {}
         self._fetching = asyncio.Lock()
 
     async def resolve(self, revision: str) -> str:
@@ -268,7 +271,9 @@ class Repository:
             added |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
         for number, (key, value) in enumerate(settings):
             added |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-        return processes.inherited_environment(lambda name: not name.startswith("GIT_"), **added)
+        return processes.child_environment(
+            self._surroundings, lambda name: not name.startswith("GIT_"), **added
+        )
 
 
 def _is_url(source: str) -> bool:

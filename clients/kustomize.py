@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,8 +17,10 @@ _KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomizatio
 _LARGEST_FILE_BYTES = 16 * 1024 * 1024
 
 
-async def render(path: Path) -> list[Manifest]:
+async def render(path: Path, environment: Mapping[str, str] | None = None) -> list[Manifest]:
     """Every Kubernetes object of a directory or of one YAML file, in order.
+
+    `environment` is what kubectl is shown (PATH for the git of remote bases, proxies).
 
     A directory with a kustomization file is built by `kubectl kustomize`; in any other all
     `*.yaml` and `*.yml` files are read in name order, without subdirectories. Raises NotFound,
@@ -33,7 +36,7 @@ async def render(path: Path) -> list[Manifest]:
             "give the output of `helm template` as plain YAML"
         )
     if any((path / name).exists() for name in _KUSTOMIZATION_FILES):
-        return await _kustomized(path)
+        return await _kustomized(path, environment or {})
     return _plain([*path.glob("*.yaml"), *path.glob("*.yml")], path)
 
 
@@ -49,13 +52,12 @@ def kubectl_program() -> str:
     return found
 
 
-async def _kustomized(directory: Path) -> list[Manifest]:
-    # Rendering needs no cluster, so it is not shown one.
-    environment = processes.inherited_environment(lambda name: name != "KUBECONFIG")
+async def _kustomized(directory: Path, environment: Mapping[str, str]) -> list[Manifest]:
     finished = await processes.run(
         [kubectl_program(), "kustomize", str(directory.absolute())],
         timeout=RENDER_TIME,
-        environment=environment,
+        # Rendering needs no cluster, so it is not shown one.
+        environment=processes.child_environment(environment, lambda name: name != "KUBECONFIG"),
     )
     if finished.exit_code != 0:
         reason = finished.complaint.removeprefix("error: ")

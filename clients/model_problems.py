@@ -22,7 +22,13 @@ _LONGEST_VALUE = 60
 _OF_A_KEY = "[key]"
 
 # Rules about a whole mapping are shown at the key that breaks them.
-RULES_OF_WHOLES = {"steps_rise": "steps", "base_by_digest": "builder", "unique_people": "people"}
+RULES_OF_WHOLES = {
+    "steps_rise": "steps",
+    "base_by_digest": "builder",
+    "unique_people": "people",
+    "deadline_too_short": "deadline",
+    "pace": "rehearsal",
+}
 _FORMS = {
     NAME: "must be small letters, digits and dashes, at most 40, beginning with a letter",
     "^/": "must begin with /",

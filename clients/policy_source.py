@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,9 +33,14 @@ class PolicySource:
     """One file of one repository (a path or a URL, which needs a `cache` directory)."""
 
     def __init__(
-        self, repository: str | Path, ref: str, path: str, cache: Path | None = None
+        self,
+        repository: str | Path,
+        ref: str,
+        path: str,
+        cache: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        self._repository = Repository(repository, cache)
+        self._repository = Repository(repository, cache, environment=environment)
         self._ref = ref
         self._path = path
 

@@ -80,11 +80,11 @@ class _Conversation(asyncio.SubprocessProtocol):
         self.pipes_closed.set_result(None)
 
 
-def inherited_environment(
-    keep: Callable[[str], bool] = lambda _: True, **added: str
+def child_environment(
+    environment: Mapping[str, str], keep: Callable[[str], bool] = lambda _: True, **added: str
 ) -> dict[str, str]:
-    """This process's environment, only the variables that `keep` accepts, plus `added`."""
-    return {name: value for name, value in os.environ.items() if keep(name)} | added
+    """A child's environment: of the given one the variables that `keep` accepts, plus `added`."""
+    return {name: value for name, value in environment.items() if keep(name)} | added
 
 
 async def run(

@@ -104,4 +104,6 @@ class UnitTestReport(Record):
             return f"{self.failures} of {self.tests} unit tests failed: " + ", ".join(
                 self.failed_names[:5]
             )
+        if self.tests == 0:
+            return "no unit test was run"
         return f"{self.tests} unit tests passed, {covered}"

@@ -14,7 +14,7 @@ APPROVAL_NAMESPACE = "tidegate-approval"
 
 
 class CommandName(StrEnum):
-    """Everything a person can say; the value is the word on the command line."""
+    """Everything a person can say; the last three are `resolve RELEASE retry|skip|give-up`."""
 
     APPROVE = "approve"
     REJECT = "reject"
@@ -22,6 +22,13 @@ class CommandName(StrEnum):
     RESUME = "resume"
     ABORT = "abort"
     SKIP_SOAK = "skip-soak"
+    RESOLVE_RETRY = "resolve-retry"
+    RESOLVE_SKIP = "resolve-skip"
+    RESOLVE_GIVE_UP = "resolve-give-up"
+
+
+# What is said to a stuck rollback, a workflow of its own; the release is told everything else.
+RESOLUTIONS = (CommandName.RESOLVE_RETRY, CommandName.RESOLVE_SKIP, CommandName.RESOLVE_GIVE_UP)
 
 
 class Requirement(Record):
@@ -47,6 +54,7 @@ REQUIREMENTS: dict[CommandName, Requirement] = {
     CommandName.SKIP_SOAK: Requirement(
         role=Role.RELEASE_MANAGER, needs_reason=True, refuses_author=True
     ),
+    **dict.fromkeys(RESOLUTIONS, Requirement(role=Role.OPERATOR, needs_reason=True)),
 }
 
 
@@ -58,6 +66,8 @@ TIMELY: dict[CommandName, tuple[Phase, ...]] = {
     CommandName.RESUME: _UNDER_WAY,
     CommandName.ABORT: _UNDER_WAY,
     CommandName.SKIP_SOAK: (Phase.SOAK,),
+    # The release may be gone: whether it makes sense, the rollback says.
+    **dict.fromkeys(RESOLUTIONS, tuple(Phase)),
 }
 
 
@@ -132,6 +142,13 @@ class Change(Record):
     started_by: str
 
 
+def unreasoned(command: Command) -> str | None:
+    """Why a command must not count without a reason, or None; needs no policy to be said."""
+    if REQUIREMENTS[command.name].needs_reason and not command.statement.reason.strip():
+        return f"{command.name} needs a reason; say --reason"
+    return None
+
+
 def refusal(
     command: Command, policy: Policy, principal: str | None, change: Change | None, now: datetime
 ) -> str | None:
@@ -140,10 +157,8 @@ def refusal(
     The signature itself is checked before (SSHSIG, in `clients`); this is the rest of the rule.
     """
     needs = REQUIREMENTS[command.name]
-    if needs.needs_reason and not command.statement.reason.strip():
-        return f"{command.name} needs a reason; say --reason"
-    if needs.role is None:
-        return None
+    if (why := unreasoned(command)) is not None or needs.role is None:
+        return why
     person = policy.person(principal) if principal else None
     if person is None:
         return f"{command.name} must be signed by somebody of the policy's people"

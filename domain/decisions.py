@@ -9,7 +9,7 @@ from domain.records import Record
 
 
 class Signal(StrEnum):
-    """What a stage can report."""
+    """What a stage can report; the last is what a lane reports of a release that is gone."""
 
     COMPLETED = "completed"
     GATE_CLOSED = "gate closed"
@@ -21,6 +21,7 @@ class Signal(StrEnum):
     ABORTED = "aborted"
     CANCELLED = "cancelled"
     BROKEN = "broken"
+    TERMINATED = "terminated"
 
 
 class Action(StrEnum):
@@ -51,6 +52,7 @@ ORDER = (
     Signal.ABORTED,
     Signal.CANCELLED,
     Signal.BROKEN,
+    Signal.TERMINATED,
 )
 ADVANCE, HOLD, BACK, HALT, PAGE = (
     Action.ADVANCE,
@@ -62,21 +64,22 @@ ADVANCE, HOLD, BACK, HALT, PAGE = (
 
 # Before traffic has moved for good, whatever is wrong returns to the old revision. Once the new
 # one serves everything and has been watched (settle), it is the healthy copy: a broken machine
-# halts there instead of sending users away from it. A rollback itself is stopped by nothing; if
-# it cannot go on, a person is paged and every pod stays alive.
+# halts there instead of sending users away from it, and of a release that was terminated there a
+# person is told. A rollback itself is stopped by nothing; if it cannot go on, a person is paged and
+# every pod stays alive. A release terminated before it had begun its rollback gets one.
 _ROWS: dict[Phase, tuple[Action, ...]] = {
-    #                comp.    gate  none  worse reject expir. super. abort cancel broken
-    Phase.PREPARE: (ADVANCE, BACK, HOLD, BACK, BACK, BACK, BACK, BACK, BACK, BACK),
-    Phase.BUILD: (ADVANCE, BACK, HOLD, BACK, BACK, BACK, BACK, BACK, BACK, BACK),
-    Phase.SCAN: (ADVANCE, BACK, HOLD, BACK, BACK, BACK, BACK, BACK, BACK, BACK),
-    Phase.STAGING: (ADVANCE, BACK, HOLD, BACK, BACK, BACK, BACK, BACK, BACK, BACK),
-    Phase.SOAK: (ADVANCE, BACK, HOLD, BACK, BACK, BACK, BACK, BACK, BACK, BACK),
-    Phase.APPROVAL: (ADVANCE, BACK, HOLD, BACK, BACK, BACK, BACK, BACK, BACK, BACK),
-    Phase.CANARY: (ADVANCE, BACK, HOLD, BACK, BACK, BACK, BACK, BACK, BACK, BACK),
-    Phase.WATCH: (ADVANCE, BACK, HOLD, BACK, BACK, HALT, HALT, BACK, BACK, HALT),
-    Phase.SETTLE: (ADVANCE, HALT, HALT, HALT, HALT, HALT, HALT, HALT, HALT, HALT),
-    Phase.ROLLBACK: (ADVANCE, PAGE, PAGE, PAGE, PAGE, PAGE, PAGE, PAGE, PAGE, PAGE),
-    Phase.DONE: (ADVANCE, HALT, HALT, HALT, HALT, HALT, HALT, HALT, HALT, HALT),
+    #                comp.    gate  none  worse reject expir. super. abort cancel broken termin.
+    Phase.PREPARE: (ADVANCE, BACK, HOLD, BACK, BACK, BACK, BACK, BACK, BACK, BACK, BACK),
+    Phase.BUILD: (ADVANCE, BACK, HOLD, BACK, BACK, BACK, BACK, BACK, BACK, BACK, BACK),
+    Phase.SCAN: (ADVANCE, BACK, HOLD, BACK, BACK, BACK, BACK, BACK, BACK, BACK, BACK),
+    Phase.STAGING: (ADVANCE, BACK, HOLD, BACK, BACK, BACK, BACK, BACK, BACK, BACK, BACK),
+    Phase.SOAK: (ADVANCE, BACK, HOLD, BACK, BACK, BACK, BACK, BACK, BACK, BACK, BACK),
+    Phase.APPROVAL: (ADVANCE, BACK, HOLD, BACK, BACK, BACK, BACK, BACK, BACK, BACK, BACK),
+    Phase.CANARY: (ADVANCE, BACK, HOLD, BACK, BACK, BACK, BACK, BACK, BACK, BACK, BACK),
+    Phase.WATCH: (ADVANCE, BACK, HOLD, BACK, BACK, HALT, HALT, BACK, BACK, HALT, BACK),
+    Phase.SETTLE: (ADVANCE, HALT, HALT, HALT, HALT, HALT, HALT, HALT, HALT, HALT, PAGE),
+    Phase.ROLLBACK: (ADVANCE, PAGE, PAGE, PAGE, PAGE, PAGE, PAGE, PAGE, PAGE, PAGE, BACK),
+    Phase.DONE: (ADVANCE, HALT, HALT, HALT, HALT, HALT, HALT, HALT, HALT, HALT, PAGE),
 }
 TABLE: dict[tuple[Phase, Signal], Action] = {
     (phase, signal): action

@@ -34,6 +34,16 @@ def rollback_id(release: str) -> str:
     return f"rollback-{release}"
 
 
+def is_rollback(workflow_id: str) -> bool:
+    """Tell whether a workflow is the rollback of a release, not a release."""
+    return workflow_id.startswith(rollback_id(""))
+
+
+def release_of(workflow_id: str) -> str:
+    """The release that a workflow id is about: its own, or that of its rollback."""
+    return workflow_id.removeprefix(rollback_id(""))
+
+
 def lane_id(environment: Environment, service: str) -> str:
     """Workflow id of the lane: the fixed id is the lock."""
     return f"lane-{environment}-{service}"

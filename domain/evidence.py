@@ -31,6 +31,15 @@ class Evidence(Record):
     rehearsal: RollbackRehearsal
     opened_at: datetime
     expires_at: datetime
+    unknown_authors: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """Say it to a person, with the authors for whom the policy could exclude nobody."""
+        told = f"evidence of {self.release_id}"
+        if not self.unknown_authors:
+            return told
+        return f"{told}; authors whom the policy does not know: {', '.join(self.unknown_authors)}"
 
 
 class Proof(Record):
@@ -49,8 +58,10 @@ class Inputs(Record):
     stable: str | None
 
 
-def void(evidence: Evidence, now: Inputs) -> str | None:
-    """Why an approval of this evidence no longer counts, or None (design 5.5)."""
+def void(evidence: Evidence, now: Inputs, at: datetime) -> str | None:
+    """Why an approval of this evidence does not count at a time, or None (design 5.5)."""
+    if at > evidence.expires_at:
+        return f"the evidence expired at {evidence.expires_at:%F %T %Z}"
     stable = evidence.stable.bundle if evidence.stable else None
     for what, then, current in (
         ("the bundle", str(evidence.bundle), str(now.bundle)),
@@ -72,7 +83,10 @@ def shortfall(approvals: tuple[AcceptedCommand, ...], policy: Policy, plan: Serv
 
 
 def last_use(evidence: Evidence, plan: ServicePlan) -> datetime:
-    """Until when a given approval may carry writes: its expiry and the longest canary after it."""
+    """Until when an approval whose first write was in time may carry further ones.
+
+    Its expiry and the longest canary after it.
+    """
     pace = plan.pace
     per_step = pace.step_deadline * (1 + plan.canary.extensions)
     longest = per_step * len(plan.canary.steps) + pace.watch + timedelta(hours=1)

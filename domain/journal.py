@@ -20,6 +20,9 @@ class RestoreTraffic(Record):
     service: str
     revision: str
     split: TrafficSplit
+    pods: int = Field(
+        default=0, ge=0, description="ready pods with which the split was served, 0 if unknown"
+    )
 
     def __str__(self) -> str:
         return f"return {self.environment} traffic of {self.service} to {self.split}"
@@ -82,9 +85,14 @@ class Journal(Record):
             return self
         return Journal(compensations=(*self.compensations, compensation))
 
-    def undo_order(self) -> tuple[Compensation, ...]:
-        """Last step first."""
-        return tuple(reversed(self.compensations))
+    def undo_order(self, environment: Environment | None = None) -> tuple[Compensation, ...]:
+        """Last step first, of one environment or of all."""
+        wanted = [c for c in self.compensations if environment in (None, c.environment)]
+        return tuple(reversed(wanted))
+
+    def environments(self) -> tuple[Environment, ...]:
+        """Where something has to be undone, the last touched first."""
+        return tuple(dict.fromkeys(item.environment for item in self.undo_order()))
 
     def touches(self, environment: Environment) -> bool:
         """Tell whether anything in an environment has to be undone."""
@@ -97,9 +105,13 @@ class UndoOutcome(StrEnum):
     DONE = "done"
     NOTHING_TO_DO = "nothing to do"
     SUPERSEDED = "superseded"
+    LEFT = "left"
     FAILED = "failed"
     SKIPPED = "skipped"
     GIVEN_UP = "given up"
+
+
+OPEN = (UndoOutcome.FAILED, UndoOutcome.SKIPPED, UndoOutcome.GIVEN_UP)
 
 
 class UndoResult(Record):
@@ -111,12 +123,16 @@ class UndoResult(Record):
 
 
 class RollbackRequest(Record):
-    """What a RollbackWorkflow is asked to undo, and why."""
+    """What a RollbackWorkflow is asked to undo, and why.
+
+    `lanes_held`: environments whose lane is kept for it until it is done; it has to get the others.
+    """
 
     release_id: str
     service: str
     reason: str
     journal: Journal
+    lanes_held: tuple[Environment, ...] = ()
     thread: str | None = None
 
 
@@ -125,24 +141,34 @@ class RollbackReport(Record):
 
     release_id: str
     results: tuple[UndoResult, ...] = ()
+    stuck: UndoResult | None = None
 
     @property
     def is_complete(self) -> bool:
         """Tell whether nothing is left for a person to finish."""
-        return not any(
-            result.outcome in (UndoOutcome.FAILED, UndoOutcome.GIVEN_UP, UndoOutcome.SKIPPED)
+        return not any(result.outcome in OPEN for result in self.results)
+
+    def returned(self, environment: Environment) -> bool:
+        """Tell whether the traffic that a release moved there is known to be given back."""
+        tried = [
+            result.outcome
             for result in self.results
-        )
+            if result.compensation.environment is environment
+            and isinstance(result.compensation, RestoreTraffic)
+        ]
+        return bool(tried) and not any(outcome in OPEN for outcome in tried)
+
+    @property
+    def given_up(self) -> bool:
+        """Tell whether a person said to leave everything as it is."""
+        return any(result.outcome is UndoOutcome.GIVEN_UP for result in self.results)
 
     @property
     def sentence(self) -> str:
         """Say it to a person."""
         done = sum(result.outcome is UndoOutcome.DONE for result in self.results)
-        open_ones = [
-            str(r.compensation)
-            for r in self.results
-            if r.outcome in (UndoOutcome.FAILED, UndoOutcome.GIVEN_UP, UndoOutcome.SKIPPED)
-        ]
-        if open_ones:
-            return f"{done} of {len(self.results)} steps undone; still open: {'; '.join(open_ones)}"
-        return f"{done} of {len(self.results)} steps undone, the rest needed nothing"
+        said = f"{done} of {len(self.results)} steps undone"
+        left = dict.fromkeys(r.sentence for r in self.results if r.outcome is UndoOutcome.LEFT)
+        open_ones = [str(r.compensation) for r in self.results if r.outcome in OPEN]
+        rest = "still open: " + "; ".join(open_ones) if open_ones else "the rest needed nothing"
+        return "; ".join((said, *left, rest))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
-from domain.environments import Environment
+from domain.decisions import Report
+from domain.environments import Environment, is_rollback
 from domain.journal import Journal
+from domain.phases import Phase
 from domain.records import Record
 
 
 class Ticket(Record):
-    """A release's place in a lane."""
+    """A place in a lane: a release's, or that of a rollback that undoes one after it has left."""
 
     release_id: str
     service: str
@@ -48,6 +48,15 @@ class Lane(Record):
             candidates=tuple(t for t in self.candidates if t.release_id != release_id),
         )
 
+    def in_the_way_of(self, visitor: Ticket) -> Ticket | None:
+        """The release that holds the lane, or will next; a rollback queues up behind none.
+
+        Behind another rollback it does wait: that one only undoes, and does not stay.
+        """
+        ahead = (self.holder, *self.queue)
+        releases = [t for t in ahead if t is not None and not is_rollback(t.release_id)]
+        return releases[0] if releases and visitor not in ahead else None
+
     def announce(self, ticket: Ticket) -> tuple[Lane, tuple[Ticket, ...]]:
         """A soaked release starts to wait for approval; older candidates are told about it."""
         if ticket in self.candidates:
@@ -60,17 +69,10 @@ class Lane(Record):
         return self.holder is None and not self.queue and not self.candidates
 
 
-class Ending(StrEnum):
-    """How a lane's holder ended, as Temporal tells it."""
-
-    SETTLED = "settled"
-    ABANDONED = "abandoned"
-
-
 class HolderEnd(Record):
-    """What a closed release left behind: an abandoned one is rolled back before the next enters."""
+    """How a lane's holder ended: phase and signal for the table, and what it left behind."""
 
-    ending: Ending
-    reason: str
+    phase: Phase
+    report: Report
     journal: Journal = Journal()
     thread: str | None = None

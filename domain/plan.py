@@ -6,13 +6,22 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from domain.checks import HttpCheck
 from domain.environments import Environment
 from domain.quantities import (
+    LONGEST,
     Duration,
+    OpenShare,
     PositiveDuration,
     Share,
     Whole,
@@ -23,6 +32,7 @@ from domain.records import Record
 
 NAME = r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+SHORTEST_WAIT = timedelta(milliseconds=1)
 
 
 class Factor(Record):
@@ -40,9 +50,9 @@ class Factor(Record):
 
 
 def _factor(value: Any) -> Any:
-    if not isinstance(value, str):
+    if isinstance(value, Factor):
         return value
-    match = re.fullmatch(r"\s*(.+?)\s*=\s*(.+?)\s*", value)
+    match = re.fullmatch(r"\s*(.+?)\s*=\s*(.+?)\s*", str(value))
     if match is None:
         raise ValueError(f"{value!r} is not a clock; write for example 1h = 1s")
     planned, real = parse_duration(match[1]), parse_duration(match[2])
@@ -107,9 +117,21 @@ class TestPlan(Record):
     )
     coverage: Share = Field(default=0.80, description="least share of lines covered")
     smoke: tuple[HttpCheck, ...] = Field(
-        default=(HttpCheck(path="/health"),), description="asked before and after a shift"
+        default=(HttpCheck(path="/health"),),
+        json_schema_extra={"minItems": 1},
+        description="asked before and after a shift; one at least",
     )
     critical: tuple[HttpCheck, ...] = Field(default=(), description="asked in staging")
+
+    @field_validator("smoke")
+    @classmethod
+    def _somebody_asks(cls, checks: tuple[HttpCheck, ...]) -> tuple[HttpCheck, ...]:
+        if not checks:
+            raise PydanticCustomError(
+                "smoke_empty",
+                "must hold at least one check, for example [/health]; left out, it is that one",
+            )
+        return checks
 
 
 class ScanPlan(Record):
@@ -130,6 +152,11 @@ class SoakPlan(Record):
     )
     deadline: PositiveDuration = Field(default=72 * HOUR, description="give up after so long")
 
+    @model_validator(mode="after")
+    def _can_be_earned(self) -> SoakPlan:
+        _not_shorter("deadline", self.deadline, "duration", self.duration)
+        return self
+
 
 class ApprovalPlan(Record):
     """Who must agree, and how long the evidence stays good."""
@@ -148,7 +175,7 @@ class CanaryPlan(Record):
     min_bake: PositiveDuration = Field(default=3 * MINUTE, description="shortest time of a step")
     deadline: PositiveDuration = Field(default=10 * MINUTE, description="time for a verdict")
     extensions: Whole = Field(default=3, ge=0, le=20, description="times the deadline is extended")
-    min_requests: Whole = Field(default=20, ge=1, description="fewer is no traffic")
+    min_requests: Whole = Field(default=20, ge=1, le=1_000_000, description="fewer is no traffic")
     block: PositiveDuration = Field(
         default=timedelta(seconds=10), description="one vote of the judge; not below the scrape"
     )
@@ -174,11 +201,30 @@ class CanaryPlan(Record):
             )
         return self
 
+    @model_validator(mode="after")
+    def _deadline_leaves_time_to_bake(self) -> CanaryPlan:
+        _not_shorter("deadline", self.deadline, "min_bake", self.min_bake)
+        return self
+
+
+def _not_shorter(name: str, length: timedelta, least: str, floor: timedelta) -> None:
+    if length < floor:
+        raise PydanticCustomError(
+            "deadline_too_short",
+            "{length} is shorter than {least} ({floor}); make {name} at least as long",
+            {
+                "name": name,
+                "least": least,
+                "length": format_duration(length),
+                "floor": format_duration(floor),
+            },
+        )
+
 
 class Limits(Record):
     """The service's limits, in every environment."""
 
-    errors: Share = Field(default=0.01, description="share of requests answered 5xx")
+    errors: OpenShare = Field(default=0.01, description="share of requests answered 5xx")
     p95: PositiveDuration = Field(
         default=timedelta(milliseconds=500), description="at most 5 % of requests are slower"
     )
@@ -201,6 +247,26 @@ class ServicePlan(Record):
     canary: CanaryPlan = CanaryPlan()
     rehearsal: Rehearsal = Rehearsal()
     retain: Whole = Field(default=3, ge=1, le=50, description="retired revisions that are kept")
+
+    @model_validator(mode="after")
+    def _waits_can_be_waited(self) -> ServicePlan:
+        try:
+            waits = dict(self.pace)
+        except OverflowError:
+            waits = {"wait": timedelta.max}
+        for name, wait in waits.items():
+            if not SHORTEST_WAIT <= wait <= LONGEST:
+                raise PydanticCustomError(
+                    "pace",
+                    "the clock makes {name} last {wait}; it must be from {shortest} to {longest}",
+                    {
+                        "name": name.replace("_", " "),
+                        "wait": format_duration(wait),
+                        "shortest": format_duration(SHORTEST_WAIT),
+                        "longest": format_duration(LONGEST),
+                    },
+                )
+        return self
 
     def manifests_of(self, environment: Environment) -> str:
         """Folder that renders this environment's manifests, relative to the repository."""

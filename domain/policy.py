@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
@@ -10,8 +10,15 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from domain.plan import HOUR, MINUTE, ServicePlan
-from domain.quantities import PositiveDuration, Share, Whole, format_duration, format_share
+from domain.plan import HOUR, MINUTE, CanaryPlan, ServicePlan
+from domain.quantities import (
+    OpenShare,
+    PositiveDuration,
+    Share,
+    Whole,
+    format_duration,
+    format_share,
+)
 from domain.records import Record
 
 
@@ -43,9 +50,13 @@ class Floors(Record):
     )
     steps: Whole = Field(default=3, ge=1, description="fewest steps")
     min_bake: PositiveDuration = 3 * MINUTE
+    deadline: PositiveDuration = Field(
+        default=10 * MINUTE, description="shortest time for a step's verdict"
+    )
+    min_requests: Whole = Field(default=20, ge=1, description="fewer may not be called traffic")
     watch: PositiveDuration = 30 * MINUTE
     coverage: Share = 0.80
-    errors: Share = 0.01
+    errors: OpenShare = 0.01
     p95: PositiveDuration = timedelta(milliseconds=500)
     scan: Literal["critical", "high"] = "critical"
     approval_expires: PositiveDuration = 24 * HOUR
@@ -91,6 +102,10 @@ class Policy(Record):
             (p.principal for p in self.people if wanted in (e.lower() for e in p.emails)), None
         )
 
+    def unknown(self, emails: Iterable[str]) -> tuple[str, ...]:
+        """The addresses that belong to nobody here: whose work it is, nobody can tell."""
+        return tuple(email for email in emails if self.principal_of(email) is None)
+
 
 def _same(what: str, value: str) -> str:
     """An address counts in any case, a key without its comment."""
@@ -111,32 +126,48 @@ SCAN_STRICTNESS = {"critical": 0, "high": 1}
 
 def violations(plan: ServicePlan, policy: Policy) -> Iterator[Violation]:
     """Every floor the plan falls below, in the plan's order; empty means it may be released."""
-    floors, canary = policy.floors, plan.canary
+    floors = policy.floors
     if not plan.rehearsal.is_real_time and not policy.rehearsal:
         yield Violation(
             ("rehearsal",), "a rehearsal clock shortens waits, and the policy says rehearsal: false"
         )
     yield from _durations(plan, floors)
-    if plan.tests.coverage < floors.coverage:
-        yield _below(("tests", "coverage"), plan.tests.coverage, floors.coverage, format_share)
+    yield from _tests(plan, floors)
     if plan.limits.errors > floors.errors:
         yield _above(("limits", "errors"), plan.limits.errors, floors.errors, format_share)
     if SCAN_STRICTNESS[plan.scan.block] < SCAN_STRICTNESS[floors.scan]:
         yield Violation(("scan", "block"), f"must be {floors.scan} by the policy")
     if plan.approval.quorum < floors.quorum:
         yield _below(("approval", "quorum"), plan.approval.quorum, floors.quorum, str)
-    if canary.steps[0] > floors.first_step:
-        yield _above(("canary", "steps"), canary.steps[0], floors.first_step, "{}%".format)
-    if len(canary.steps) < floors.steps:
+    yield from _canary(plan.canary, floors)
+
+
+def _tests(plan: ServicePlan, floors: Floors) -> Iterator[Violation]:
+    if plan.tests.coverage < floors.coverage:
+        yield _below(("tests", "coverage"), plan.tests.coverage, floors.coverage, format_share)
+    if plan.tests.unit is None and floors.coverage > 0:
         yield Violation(
-            ("canary", "steps"), f"has {len(canary.steps)} steps, the policy wants {floors.steps}"
+            ("tests", "unit"),
+            f"is missing: the policy's floor of {format_share(floors.coverage)} coverage needs "
+            "a command that runs the unit tests",
         )
+
+
+def _canary(canary: CanaryPlan, floors: Floors) -> Iterator[Violation]:
+    where = ("canary", "steps")
+    if canary.steps[0] > floors.first_step:
+        yield _above(where, canary.steps[0], floors.first_step, "{}%".format)
+    if len(canary.steps) < floors.steps:
+        yield Violation(where, f"has {len(canary.steps)} steps, the policy wants {floors.steps}")
+    if canary.min_requests < floors.min_requests:
+        yield _below(("canary", "min_requests"), canary.min_requests, floors.min_requests, str)
 
 
 def _durations(plan: ServicePlan, floors: Floors) -> Iterator[Violation]:
     for where, value, floor in (
         (("soak", "duration"), plan.soak.duration, floors.soak),
         (("canary", "min_bake"), plan.canary.min_bake, floors.min_bake),
+        (("canary", "deadline"), plan.canary.deadline, floors.deadline),
         (("canary", "watch"), plan.canary.watch, floors.watch),
     ):
         if value < floor:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, Strict, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+# Longer waits overflow dates and timers somewhere on their way; nobody means them.
+LONGEST = timedelta(days=366)
 UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 NUMBER = r"(\d+(?:\.\d+)?)"
 ISO = re.compile(rf"(-?)P(?:{NUMBER}D)?(?:T(?:{NUMBER}H)?(?:{NUMBER}M)?(?:{NUMBER}S)?)?")
@@ -67,21 +70,24 @@ def format_duration(length: timedelta) -> str:
 
 
 def parse_share(value: object) -> float:
-    """Read `1%` as 0.01; a bare number is refused, since 1 could be meant as 1 % or as 100 %."""
+    """Read `1%` as 0.01; a bare number is refused, since 1 could be meant as 1 % or as 100 %.
+
+    Six significant digits count, as `format_share` writes them.
+    """
     if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value)):
-        share = float(match[1]) / 100
+        share = float(f"{float(match[1]):.6g}") / 100
         if share <= 1:
             return share
     raise ValueError(f"{value!r} is not a share; write a percentage from 0% to 100%, such as 1%")
 
 
 def format_share(share: float) -> str:
-    """Write 0.01 as `1%`."""
-    return f"{share * 100:.6g}%"
+    """Write 0.01 as `1%`, in the digits that `parse_share` reads, however small it is."""
+    return f"{Decimal(f'{share * 100:.6g}'):f}%"
 
 
 def _positive(text: object) -> timedelta:
-    length = parse_duration(text)
+    length = _bounded(text)
     if length <= timedelta(0):
         raise PydanticCustomError(
             "duration_positive", "must be longer than zero, not {text}", {"text": str(text)}
@@ -89,8 +95,31 @@ def _positive(text: object) -> timedelta:
     return length
 
 
+def _bounded(text: object) -> timedelta:
+    length = parse_duration(text)
+    if length > LONGEST:
+        raise PydanticCustomError(
+            "duration_longest",
+            "must be at most {longest}, not {text}",
+            {"longest": format_duration(LONGEST), "text": str(text)},
+        )
+    return length
+
+
 def _share(value: Any) -> float:
     return value if isinstance(value, float) and 0 <= value <= 1 else parse_share(value)
+
+
+def _open_share(value: Any) -> float:
+    share = _share(value)
+    if not 0 < share < 1:
+        raise PydanticCustomError(
+            "share_open",
+            "must be above 0% and below 100%, not {share}: no number of requests can prove it; "
+            "write for example {example}",
+            {"share": format_share(share), "example": "0.1%" if share == 0 else "99%"},
+        )
+    return share
 
 
 DURATION_SCHEMA = {"type": "string", "pattern": r"^(\d|P)", "examples": ["24h", "30m", "500ms"]}
@@ -100,7 +129,7 @@ Whole = Annotated[int, Strict()]
 
 Duration = Annotated[
     timedelta,
-    BeforeValidator(parse_duration),
+    BeforeValidator(_bounded),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
     WithJsonSchema(DURATION_SCHEMA),
 ]
@@ -110,9 +139,17 @@ PositiveDuration = Annotated[
     PlainSerializer(format_duration, return_type=str, when_used="json"),
     WithJsonSchema(DURATION_SCHEMA),
 ]
+SHARE_SCHEMA = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$", "examples": ["1%"]}
 Share = Annotated[
     float,
     BeforeValidator(_share),
     PlainSerializer(format_share, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$", "examples": ["1%"]}),
+    WithJsonSchema(SHARE_SCHEMA),
+]
+# What the judge can hold against requests: a limit of nothing, or of everything, decides nothing.
+OpenShare = Annotated[
+    float,
+    BeforeValidator(_open_share),
+    PlainSerializer(format_share, return_type=str, when_used="json"),
+    WithJsonSchema({**SHARE_SCHEMA, "not": {"pattern": r"^(0+(\.0+)?|100(\.0+)?)\s*%$"}}),
 ]

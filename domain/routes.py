@@ -58,13 +58,19 @@ def backend_refs(split: TrafficSplit, port: int) -> list[Manifest]:
     return [{"name": b.revision, "port": port, "weight": b.weight} for b in split.backends]
 
 
-def move(route: Manifest, split: TrafficSplit, port: int, release_id: str) -> list[Operation]:
-    """JSON patch from what was read to a split; a `test` fails it if anybody was faster."""
+def move(
+    route: Manifest, split: TrafficSplit, port: int, release_id: str, previous: str | None = None
+) -> list[Operation]:
+    """JSON patch from what was read to a split; a `test` fails it if anybody was faster.
+
+    `previous`, the revision that users leave, is recorded with it: a rollback returns only there.
+    """
     operations: list[Operation] = [
         {"op": "test", "path": BACKENDS, "value": route["spec"]["rules"][0]["backendRefs"]},
         {"op": "replace", "path": BACKENDS, "value": backend_refs(split, port)},
     ]
-    return operations + annotate(route, {labels.RELEASE: release_id})
+    notes = {labels.RELEASE: release_id} | ({labels.PREVIOUS: previous} if previous else {})
+    return operations + annotate(route, notes)
 
 
 def annotate(manifest: Manifest, values: dict[str, str]) -> list[Operation]:

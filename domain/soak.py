@@ -20,10 +20,12 @@ def exceeds(requests: int, bad: int, limit: float) -> bool:
     """Tell whether so many bad requests cannot be chance for a version at its limit.
 
     Exact binomial tail P(X >= bad | requests, limit) < CHANCE; it assumes independent requests,
-    and no error rate is claimed for a soak.
+    and no error rate is claimed for a soak. At a limit of 0 any bad request exceeds it, at 1 none.
     """
-    if requests == 0 or bad <= requests * limit:
+    if requests == 0 or limit >= 1 or bad <= requests * limit:
         return False
+    if limit <= 0:
+        return True
     odds = log(limit) - log1p(-limit)
     term = lgamma(requests + 1) + requests * log1p(-limit)
     below = sum(exp(term - lgamma(k + 1) - lgamma(requests - k + 1) + k * odds) for k in range(bad))

@@ -76,20 +76,32 @@ class StoredBundle(Record):
 
 
 class ScanRequest(Record):
-    """Find and judge the image's vulnerability report."""
+    """Find and judge the image's vulnerability report.
+
+    `report` is the digest of one that was handed in with the release. Only where the image was
+    built from the commit may that be of the source directory, on the word of `handed_in_by`.
+    `known_refused` was told before: it is waited for another report.
+    """
 
     bundle: BundleReference
     image: str
     report: str | None
+    handed_in_by: str = ""
+    built_from_commit: bool = False
+    known_refused: tuple[str, ...] = ()
     block: Literal["critical", "high"]
     give_up_after: timedelta
 
 
 class ScanOutcome(Record):
-    """The report reduced to what the gate needs, or nothing when there is none yet."""
+    """The report reduced to what the gate needs, or nothing when there is none yet.
+
+    `refused` says which reports are no evidence, and why.
+    """
 
     summary: ScanSummary | None
     record: RecordReference | None
+    refused: tuple[str, ...] = ()
 
 
 # --- revisions, traffic, checks (on the queue of one cluster) -----------------------------------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import ceil
+from fractions import Fraction
+from math import ceil, floor
 
 from pydantic import Field, model_validator
 
@@ -74,3 +75,18 @@ def pods_needed(weight: int, stable_ready: int, declared: int) -> int:
     if stable_ready == 0:
         return max(1, declared)
     return max(1, ceil(weight * stable_ready * HEADROOM / 100))
+
+
+def pods_behind(ready: int) -> int:
+    """Pods of another revision that the traffic of `ready` pods needs: `pods_needed` undone."""
+    return floor(ready / Fraction(str(HEADROOM)))
+
+
+def pods_to_carry(weight: int, asked: int, beside_ready: int) -> int:
+    """Ready pods without which a revision cannot carry `weight` percent on its own.
+
+    What its Deployment is asked to have less the headroom, since the autoscaler knows the traffic
+    of now; and no more than the pods that go (`beside_ready`) would need for it.
+    """
+    own = max(1, ceil(asked / Fraction(str(HEADROOM))))
+    return min(own, pods_needed(weight, beside_ready, asked))

@@ -34,15 +34,8 @@ class Approving(Deploying):
 
     async def _gain_approval(self) -> Report:
         """Evidence, signatures, lane; what changes meanwhile voids the approval and asks again."""
-        self._lanes[PRODUCTION] = Place.CANDIDATE
-        await self._do(
-            Lanes.announce_candidate,
-            LaneRequest(environment=PRODUCTION, ticket=self._ticket),
-            queue=CONTROL_QUEUE,
-            options=options.QUICK,
-            summary="announce the soaked bundle",
-        )
         while True:
+            await self._announce()
             report = await self._collect_approvals()
             if report.signal is not Signal.COMPLETED:
                 return report
@@ -57,8 +50,19 @@ class Approving(Deploying):
             if void is None:
                 return report
             await self._leave(PRODUCTION)
-            self._change(approvals=())
+            self._change(approvals=(), evidence=None)
             self._tell(f"approval void: {void}; please look again")
+
+    async def _announce(self) -> None:
+        """From now on a newer bundle that has soaked may supersede this one."""
+        self._lanes[PRODUCTION] = Place.CANDIDATE
+        await self._do(
+            Lanes.announce_candidate,
+            LaneRequest(environment=PRODUCTION, ticket=self._ticket),
+            queue=CONTROL_QUEUE,
+            options=options.QUICK,
+            summary="announce the soaked bundle",
+        )
 
     async def _collect_approvals(self) -> Report:
         quorum = self._state.request.plan.approval.quorum

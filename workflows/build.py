@@ -31,6 +31,8 @@ def closed(sentence: str) -> Report:
 class Building(CommandDesk):
     """The stages before anything is deployed."""
 
+    _refused_reports: tuple[str, ...] = ()
+
     async def _prepare(self) -> Report:
         service = self._state.request.service
         stable = await self._read_stable(Environment.PRODUCTION)
@@ -82,6 +84,9 @@ class Building(CommandDesk):
                 bundle=bundle,
                 image=image,
                 report=self._state.request.scan_report,
+                handed_in_by=self._state.request.started_by,
+                built_from_commit=self._state.request.image is None,
+                known_refused=self._refused_reports,
                 block=self._state.request.plan.scan.block,
                 give_up_after=HOUR,
             ),
@@ -90,10 +95,12 @@ class Building(CommandDesk):
             summary="look for the scan report",
         )
         if found is None or found.summary is None or found.record is None:
+            self._refused_reports = found.refused if found else ()
+            refused = f" ({'; '.join(self._refused_reports)})" if self._refused_reports else ""
             return Report(
                 signal=Signal.NO_EVIDENCE,
-                sentence=f"no scan report for {image}; attach one (grype -o json, trivy --format "
-                "json) to the image as an OCI referrer",
+                sentence=f"no scan report for {image}{refused}; attach one (grype -o json, trivy "
+                "--format json) to the image as an OCI referrer",
             )
         self._keep(found.record)
         if found.summary.blocking:

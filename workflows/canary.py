@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.canary import Canary
@@ -20,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import options
     from workflows.build import closed, completed
     from workflows.deploying import Deploying
+    from workflows.interruptible import cause_of
 
 PRODUCTION = Environment.PRODUCTION
 
@@ -97,7 +99,9 @@ class Promoting(Deploying):
         observation = await self._observe(weight, length)
         while _promotes(observation) and self._state.paused_by is not None:
             self._wait_note(f"resume (paused by {self._state.paused_by.principal})")
-            observation = await self._observe(weight, length, guard=True) or observation
+            guarded = await self._observe(weight, length, guard=True)
+            # A verdict from before the pause is too old to promote on.
+            observation = guarded or await self._observe(weight, length)
         if observation is None:
             return Report(signal=Signal.NO_EVIDENCE, sentence=f"no verdict at {weight} %")
         return self._conclude(weight, observation)
@@ -131,10 +135,10 @@ class Promoting(Deploying):
 
     def _conclude(self, weight: int, observation: Observation) -> Report:
         judgement = observation.judgement
-        if judgement.verdict is Verdict.HOLD:
-            return Report(signal=Signal.NO_EVIDENCE, sentence=judgement.sentence)
         if observation.record is not None:
             self._keep(observation.record)
+        if judgement.verdict is Verdict.HOLD:
+            return Report(signal=Signal.NO_EVIDENCE, sentence=judgement.sentence)
         self._note_verdict(weight, judgement, observation)
         if judgement.verdict is Verdict.ROLL_BACK:
             return Report(signal=Signal.CANARY_WORSE, sentence=judgement.sentence)
@@ -166,16 +170,24 @@ class Promoting(Deploying):
         return self._conclude(100, observation)
 
     async def _settle(self) -> Report:
-        """Retire the old revision; keep the last few for a quick way back."""
-        plan = self._state.request.plan
-        result = await self._do(
-            Revisions.settle_release,
-            Settle(target=self._target(PRODUCTION), drain=plan.canary.drain, retain=plan.retain),
-            queue=cluster_queue(PRODUCTION),
-            options=options.ROLLOUT,
-            summary="retire the old revision",
-        )
+        """Retire the old revisions; keep the last few for a quick way back."""
+        result = await self._settle_in(PRODUCTION)
+        try:
+            await self._settle_in(Environment.STAGING)
+        except ActivityError as error:
+            # What is left over in staging harms no user, and the next release tries again.
+            self._tell(f"an old revision is left in staging: {cause_of(error)}")
         return completed(result)
+
+    async def _settle_in(self, environment: Environment) -> str:
+        plan = self._state.request.plan
+        return await self._do(
+            Revisions.settle_release,
+            Settle(target=self._target(environment), drain=plan.canary.drain, retain=plan.retain),
+            queue=cluster_queue(environment),
+            options=options.ROLLOUT,
+            summary=f"retire the old revision in {environment}",
+        )
 
 
 def _promotes(observation: Observation | None) -> bool:

@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
         Command,
         CommandName,
         RefusedCommand,
+        Statement,
         untimely,
     )
     from domain.decisions import Signal
@@ -43,7 +44,7 @@ class CommandDesk(Interruptible, Story):
             CommandName.ABORT: self._take_abort,
             CommandName.SKIP_SOAK: self._take_skip_soak,
         }
-        for name in CommandName:
+        for name in self._apply:
             workflow.set_update_handler(
                 name.value, self._on_update(name), validator=self._validator(name)
             )
@@ -77,7 +78,18 @@ class CommandDesk(Interruptible, Story):
             return f"the statement says {statement.command}, it was sent as {name}"
         if statement.release != request.release_id:
             return f"the statement is about {statement.release}, not {request.release_id}"
-        return untimely(name, self._state.phase)
+        if problem := untimely(name, self._state.phase):
+            return problem
+        return self._about_other_evidence(statement) if name is CommandName.APPROVE else None
+
+    def _about_other_evidence(self, statement: Statement) -> str | None:
+        """An approval is of what is frozen now: evidence that became void counts no more."""
+        frozen = self._state.evidence
+        if frozen is None:
+            return "there is no evidence to approve right now; look again when it is asked for"
+        if statement.evidence != frozen.digest:
+            return f"it is about the evidence {statement.evidence}, frozen now is {frozen.digest}"
+        return None
 
     async def _receive(self, name: CommandName, command: Command) -> Answer:
         """Verify a command and apply it once, however often and by whichever way it comes."""

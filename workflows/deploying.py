@@ -148,6 +148,7 @@ class Deploying(Building):
                 service=target.service,
                 revision=target.revision,
                 split=TrafficSplit.all_to(stable),
+                pods=target.stable.ready_pods if target.stable else 0,
             )
         )
         shifted = await self._do(

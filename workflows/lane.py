@@ -6,42 +6,65 @@ import asyncio
 from contextlib import suppress
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+)
 
 with workflow.unsafe.imports_passed_through():
     from activities.lanes import Lanes
-    from domain.environments import CONTROL_QUEUE, rollback_id
+    from activities.notification import Notification
+    from domain.decisions import Action, decide
+    from domain.environments import CONTROL_QUEUE, release_of, rollback_id
     from domain.journal import RollbackRequest
-    from domain.lane import Ending, HolderEnd, Lane, Ticket
+    from domain.lane import HolderEnd, Lane, Ticket
+    from domain.steps import Tell
     from workflows import options
+    from workflows.interruptible import cause_of
     from workflows.rollback import RollbackWorkflow
 
 
 @workflow.defn
 class LaneWorkflow:
-    """Admits, watches its holder, and rolls back what a holder left when it was terminated."""
+    """Admits, watches its holder, and clears up after one that was terminated."""
 
     @workflow.init
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._superseded: list[tuple[Ticket, Ticket]] = []
+        self._pages = 0
 
     @workflow.run
     async def run(self, lane: Lane) -> None:
         while not workflow.info().is_continue_as_new_suggested():
             await workflow.wait_condition(self._has_work)
             if self._lane.is_idle and not self._superseded:
-                return
+                await workflow.wait_condition(workflow.all_handlers_finished)
+                if self._lane.is_idle and not self._superseded:
+                    return
             await self._tell_superseded()
             self._lane = self._lane.admit()
             if self._lane.holder is not None:
                 await self._serve(self._lane.holder)
         await workflow.wait_condition(workflow.all_handlers_finished)
+        # What is not told now is forgotten: the next run knows the lane only.
+        await self._tell_superseded()
         workflow.continue_as_new(self._lane)
 
     @workflow.signal(description="join the queue of this lane")
     def enter(self, ticket: Ticket) -> None:
         self._lane = self._lane.enter(ticket)
+
+    @workflow.signal(description="a rollback wants in, unless a release is there or comes next")
+    async def visit(self, ticket: Ticket) -> None:
+        if (release := self._lane.in_the_way_of(ticket)) is None:
+            self._lane = self._lane.enter(ticket)
+            return
+        with suppress(ApplicationError):
+            visitor = workflow.get_external_workflow_handle(ticket.release_id)
+            await visitor.signal("lane_refused", args=[self._lane.environment, release])
 
     @workflow.signal(description="hand the lane back, or leave its queue")
     def leave(self, release_id: str) -> None:
@@ -93,21 +116,61 @@ class LaneWorkflow:
             await end
 
     async def _clear_up(self, holder: Ticket, end: HolderEnd) -> None:
-        """Undo what a terminated holder left before the next release is admitted."""
-        if end.ending is not Ending.ABANDONED or not end.journal.compensations:
+        """Do what the table says about how the holder ended, before the next is admitted."""
+        match decide(end.phase, end.report.signal):
+            case Action.ADVANCE:
+                return
+            case Action.ROLL_BACK:
+                await self._roll_back(holder, end)
+            case _:
+                await self._page(
+                    holder,
+                    end,
+                    f"{end.report.sentence} in {end.phase}: nothing is changed in "
+                    f"{self._lane.environment}, the next release is let in. Look at what serves "
+                    "and which pods are left.",
+                )
+
+    async def _roll_back(self, holder: Ticket, end: HolderEnd) -> None:
+        if not end.journal.compensations:
             return
         request = RollbackRequest(
             release_id=holder.release_id,
             service=holder.service,
-            reason=end.reason,
+            reason=end.report.sentence,
             journal=end.journal,
+            lanes_held=(self._lane.environment,),
             thread=end.thread,
         )
-        with suppress(WorkflowAlreadyStartedError, ChildWorkflowError):
-            await workflow.execute_child_workflow(
+        await self._page(holder, end, f"rolling back: {end.report.sentence}")
+        try:
+            report = await workflow.execute_child_workflow(
                 RollbackWorkflow.run,
                 request,
                 id=rollback_id(holder.release_id),
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                static_summary=f"roll back {holder.release_id}: {end.reason}",
+                static_summary=f"roll back {holder.release_id}: {end.report.sentence}"[:200],
             )
+            told = f"rolled back: {report.sentence}"
+        except WorkflowAlreadyStartedError:
+            return
+        except ChildWorkflowError as error:
+            told = f"the rollback of {holder.release_id} did not end: {cause_of(error)}"
+        await self._page(holder, end, told)
+
+    async def _page(self, holder: Ticket, end: HolderEnd, text: str) -> None:
+        """Tell the thread of a release that cannot speak for itself any more."""
+        self._pages += 1
+        try:
+            await workflow.execute_activity_method(
+                Notification.tell,
+                Tell(
+                    release_id=release_of(holder.release_id),
+                    thread=end.thread,
+                    key=f"{workflow.info().workflow_id}:{workflow.info().run_id}:{self._pages}",
+                    text=text,
+                ),
+                **options.on(CONTROL_QUEUE, options.TELL, text),
+            )
+        except ActivityError as error:
+            workflow.logger.error("nobody could be told: %s", cause_of(error))

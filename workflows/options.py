@@ -29,9 +29,9 @@ ROLLOUT = ActivityConfig(
     heartbeat_timeout=10 * SECOND,
     retry_policy=_PATIENT,
 )
-# Watching a canary: hours if need be; a lost worker is noticed in seconds.
+# Watching a canary: days if need be; a lost worker is noticed in seconds.
 OBSERVE = ActivityConfig(
-    start_to_close_timeout=24 * HOUR,
+    start_to_close_timeout=7 * 24 * HOUR,
     heartbeat_timeout=10 * SECOND,
     retry_policy=_PATIENT,
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

@@ -104,7 +104,8 @@ class ReleaseWorkflow(Staging, Approving, Promoting):
             self._tell(f"rolling back: {report.sentence}")
             undone = await self._undo_everything(report.sentence)
             self._close_stage(undone)
-            if undone.signal is not Signal.COMPLETED:
+            if decide(Phase.ROLLBACK, undone.signal) is Action.PAGE:
+                self._tell(f"the rollback did not undo everything: {undone.sentence}")
                 outcome = Outcome.ROLLBACK_INCOMPLETE
         state = await self._end(outcome, report.sentence)
         if report.signal is Signal.CANCELLED:
@@ -121,6 +122,7 @@ class ReleaseWorkflow(Staging, Approving, Promoting):
                 service=request.service,
                 reason=reason,
                 journal=self._state.journal,
+                lanes_held=tuple(e for e in RELEASE_ENVIRONMENTS if self._holds(e)),
                 thread=self._state.thread,
             ),
             id=rollback_id(request.release_id),
@@ -131,6 +133,8 @@ class ReleaseWorkflow(Staging, Approving, Promoting):
             report = await self._surely(rollback)
         except (ChildWorkflowError, WorkflowAlreadyStartedError) as error:
             return Report(signal=Signal.BROKEN, sentence=cause_of(error))
+        if report.returned(Environment.PRODUCTION):
+            self._splits.pop(Environment.PRODUCTION, None)
         if report.is_complete:
             return completed(report.sentence)
         return Report(signal=Signal.BROKEN, sentence=report.sentence)
@@ -140,8 +144,13 @@ class ReleaseWorkflow(Staging, Approving, Promoting):
         self._set_outcome(outcome, sentence)
         for environment in RELEASE_ENVIRONMENTS:
             await self._leave(environment)
-        self._set_weight(100 if outcome is Outcome.RELEASED else 0)
+        self._set_weight(self._last_known_share())
         self._tell(f"{outcome}: {sentence}")
         await self._surely(self._all_told())
         await self._surely(workflow.wait_condition(workflow.all_handlers_finished))
         return self._state
+
+    def _last_known_share(self) -> int:
+        """Percent of production that gets this release, unless it was given back."""
+        split = self._splits.get(Environment.PRODUCTION)
+        return split.weight_of(self._state.revision) if split else 0

@@ -113,6 +113,9 @@ def _extension(case: Case) -> Judgement | None:
 def _quiet(case: Case) -> Judgement | None:
     if case.objections():
         return None
+    if case.elapsed < case.rules.min_bake:
+        # A deadline before it shortens the wait for a proof, never the bake itself.
+        return _gather(case)
     if case.rules.on_quiet == OnQuiet.hold:
         return _hold(case, Reason.quiet_hold, sentences.quiet_hold(case), None)
     if case.rules.on_quiet == OnQuiet.synthetic:

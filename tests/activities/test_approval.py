@@ -6,6 +6,7 @@ from typing import cast
 import pytest
 
 from domain.commands import Change, Command, CommandName, Statement
+from domain.errors import ReleaseError
 from domain.evidence import Evidence
 from domain.steps import FrozenEvidence, RevisionRequest, Verification, VerifyCommand
 from tests.support.platform_world import AUTHOR, World, change_of
@@ -61,6 +62,16 @@ async def test_evidence_says_all_that_an_approver_signs(world: World) -> None:
     assert evidence.change.authors == (AUTHOR,)
     assert evidence.expires_at - evidence.opened_at == bundle.plan.approval.expires
     assert frozen.eligible == ("ben", "carla")  # dana wrote it, olaf is no approver
+
+
+async def test_authors_whom_the_policy_does_not_know_are_named_in_the_evidence(
+    world: World,
+) -> None:
+    world.policy.change(people=tuple(p for p in world.people.records() if p.principal != "dana"))
+    target, frozen = await opened(world)
+    evidence = await world.archive.load_record(target.bundle, frozen.record, Evidence)
+    assert evidence.unknown_authors == (AUTHOR,)
+    assert frozen.record.sentence.endswith(f"authors whom the policy does not know: {AUTHOR}")
 
 
 async def test_evidence_is_kept_as_a_referrer_of_the_bundle(world: World) -> None:
@@ -173,3 +184,20 @@ async def test_a_command_for_another_release_does_not_count(world: World) -> Non
     answer = await world.control.do("verify_command", request)
     assert not answer.accepted
     assert answer.sentence == "it is about release-album-9, another release"
+
+
+@pytest.mark.parametrize("name", [CommandName.ABORT, CommandName.PAUSE])
+async def test_who_wants_safety_gets_it_also_while_the_policy_cannot_be_read(
+    world: World, name: CommandName
+) -> None:
+    world.lose_policy()
+    answer = await verified(world, name, "anybody", signed=False)
+    assert (answer.accepted, answer.principal, answer.verified) == (True, "anybody", False)
+
+
+async def test_a_role_is_never_taken_for_granted_while_the_policy_cannot_be_read(
+    world: World,
+) -> None:
+    world.lose_policy()
+    with pytest.raises(ReleaseError):
+        await verified(world, CommandName.RESUME, "olaf")

@@ -36,6 +36,7 @@ if rate:
     with open(coverage, "w") as file:
         file.write(f'<coverage line-rate="{rate}"/>')
 seen = sorted(name for name in os.environ if "TOKEN" in name or name == "KUBECONFIG")
+seen += os.listdir(os.path.expanduser("~"))
 sys.exit(f"it sees {seen}" if seen else int(code))
 """
 
@@ -63,7 +64,7 @@ class Source:
         self.plan = world.plan.with_(
             path="service",
             manifests="deploy/{environment}",
-            tests=TestPlan(),
+            tests=TestPlan(unit="python run_tests.py"),
             build=BuildPlan(
                 builder="assemble",
                 base=base,
@@ -161,18 +162,43 @@ async def test_tests_that_did_not_pass_close_the_gate_and_are_kept(
 
 
 async def test_the_services_tests_see_no_credentials_of_the_worker(
-    source: Source, monkeypatch: pytest.MonkeyPatch
+    source: Source, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    home = tmp_path / "home"
+    (home / ".docker").mkdir(parents=True)
+    (home / ".docker/config.json").write_text("{}")
+    monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("FORGE_TOKEN", "secret")
     monkeypatch.setenv("KUBECONFIG", "/somewhere")
     outcome, _ = await source.tested(SUITE.format(PASSED))
     assert outcome.passed, outcome.record.sentence
 
 
-async def test_a_plan_without_unit_tests_says_so(source: Source) -> None:
-    outcome = await source.world.build.do("run_unit_tests", source.request())
-    assert outcome.record.sentence == "no unit tests in the plan"
+async def test_a_plan_without_unit_tests_does_not_pass_where_coverage_is_wanted(
+    source: Source,
+) -> None:
+    outcome = await source.world.build.do("run_unit_tests", source.request(tests=TestPlan()))
+    assert not outcome.passed
+    assert outcome.record.sentence.startswith("the plan wants 80% of lines covered and has no unit")
+    assert not (await kept(source, outcome)).report.passed
+
+
+async def test_a_plan_without_unit_tests_says_so_where_no_coverage_is_wanted(
+    source: Source,
+) -> None:
+    request = source.request(tests=TestPlan(coverage=0.0))
+    outcome = await source.world.build.do("run_unit_tests", request)
+    assert outcome.passed
+    assert outcome.record.sentence == "no unit test was run"
     assert (await kept(source, outcome)).report.tests == 0
+
+
+async def test_a_plan_without_unit_tests_becomes_no_bundle_under_a_floor_of_coverage(
+    source: Source,
+) -> None:
+    image = (await source.built()).image
+    with pytest.raises(PermanentFailure, match=r"looser than the policy.*tests\.unit is missing"):
+        await source.stored(image, source.request(tests=TestPlan()))
 
 
 async def test_the_same_commit_is_the_same_image(source: Source) -> None:

@@ -6,8 +6,11 @@ from typing import cast
 
 import pytest
 
-from activities.canary import ObservedBlocks, Progress
+from activities import canary
+from activities.canary import BlockChunk, ObservedBlocks, Progress
 from domain.canary import METRICS, judge_rules
+from domain.errors import TransientFailure
+from domain.judge.counts import Block
 from domain.judge.decision import judge
 from domain.judge.state import JudgeState, next_step, observe, start
 from domain.judge.verdict import Judgement, Reason, Verdict
@@ -63,6 +66,16 @@ def beats(world: World) -> list[Progress]:
     return [beat[0] for beat in world.production.heartbeats if isinstance(beat[0], Progress)]
 
 
+async def recorded(
+    world: World, target: RevisionRequest, record: ObservedBlocks
+) -> tuple[Block, ...]:
+    """Every block of a record, those of its chunks first."""
+    chunks = [
+        await world.archive.load_record(target.bundle, one, BlockChunk) for one in record.earlier
+    ]
+    return (*(block for chunk in chunks for block in chunk.blocks), *record.blocks)
+
+
 async def recomputed(world: World, target: RevisionRequest, observation: Observation) -> Judgement:
     """What an auditor gets from the stored record alone."""
     assert observation.record is not None
@@ -70,10 +83,11 @@ async def recomputed(world: World, target: RevisionRequest, observation: Observa
     request = record.step
     state = request.state
     if state is None:
-        state = start(request.rules, METRICS, request.since)
+        metrics = [name for name in METRICS if name in record.judgement.counts]
+        state = start(request.rules, metrics, request.since)
     elif state.since < request.since:
         state = next_step(state, max(request.since, state.until or request.since))
-    for block in record.blocks:
+    for block in await recorded(world, target, record):
         state = observe(state, request.rules, block)
     return judge(state, request.rules, record.judgement.elapsed)
 
@@ -146,14 +160,70 @@ async def test_an_outage_of_prometheus_holds_and_observing_goes_on_after_it(worl
     assert (await observing).judgement.verdict is Verdict.PROMOTE
 
 
-async def test_without_data_until_the_end_it_holds_and_keeps_no_record(world: World) -> None:
+async def test_without_data_until_the_end_it_holds_and_its_record_recomputes(
+    world: World,
+) -> None:
     target = await canary_at(world, 10)
     await world.tell("POST", "outage", {"system": "prometheus"})
     short = step(world, target, 10, length=timedelta(seconds=2))
     observation = await observed(world, short)
     assert observation.judgement.verdict is Verdict.HOLD
     assert observation.judgement.reason is Reason.no_data
+    assert await recomputed(world, target, observation) == observation.judgement
+
+
+async def test_a_long_watch_keeps_its_heartbeat_small_and_every_block_as_evidence(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(canary, "CHUNK_BLOCKS", 5)
+    target = await canary_at(world, 10)
+    request = step(world, target, 10, watch=True, length=timedelta(seconds=5))
+    observation = await observed(world, request)
+    assert max(len(beat.blocks) for beat in beats(world)) < 3 * 5
+    assert observation.record is not None
+    record = await world.archive.load_record(target.bundle, observation.record, ObservedBlocks)
+    assert len(record.earlier) >= 3
+    blocks = await recorded(world, target, record)
+    assert len(blocks) >= 20
+    assert [b.start for b in blocks[1:]] == [b.end for b in blocks[:-1]]
+    assert await recomputed(world, target, observation) == observation.judgement
+
+
+async def test_blocks_wait_in_the_heartbeat_while_the_registry_is_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(canary, "CHUNK_BLOCKS", 5)
+    target = await canary_at(world, 10)
+    request = step(world, target, 10, watch=True, length=timedelta(seconds=4))
+    await world.tell("POST", "outage", {"system": "registry"})
+    observing = asyncio.create_task(observed(world, request))
+    await eventually(lambda: len(_blocks(world)) >= 8, "more than a chunk is judged")
+    assert not beats(world)[-1].chunks
+    await world.tell("DELETE", "outage")
+    observation = await observing
+    assert await recomputed(world, target, observation) == observation.judgement
+    assert observation.state.step_blocks >= 8 - request.rules.warm_up_blocks
+
+
+async def test_rolling_back_does_not_wait_for_the_registry(world: World) -> None:
+    target = await canary_at(world, 10)
+    await world.fault(world.production, target.revision, "errors=20%")
+    await world.tell("POST", "outage", {"system": "registry"})
+    observation = await observed(world, step(world, target, 10))
+    assert observation.judgement.verdict is Verdict.ROLL_BACK
     assert observation.record is None
+
+
+async def test_nothing_is_promoted_before_its_evidence_is_stored(world: World) -> None:
+    target = await canary_at(world, 10)
+    await world.tell("POST", "outage", {"system": "registry"})
+    with pytest.raises(TransientFailure, match="verdict-10 cannot be stored"):
+        await observed(world, step(world, target, 10))
+    await world.tell("DELETE", "outage")
+    last = beats(world)[-1]
+    observation = await observed(world, step(world, target, 10, state=last.state))
+    assert observation.judgement.verdict is Verdict.PROMOTE
+    assert observation.record is not None
 
 
 async def test_a_lost_worker_loses_no_block_and_counts_none_twice(world: World) -> None:
@@ -192,8 +262,8 @@ async def test_a_watch_ends_when_it_is_over_and_not_before(world: World) -> None
     assert datetime.now(UTC) >= request.ends_at
     assert observation.judgement.verdict is not Verdict.ROLL_BACK
     assert observation.state.step_watched > 0.5 * timedelta(seconds=3)
-    if observation.record is not None:  # a hold keeps none
-        assert observation.record.kind == "verdict-10-watch"
+    assert observation.record is not None
+    assert observation.record.kind == "verdict-10-watch"
 
 
 async def test_a_watch_ends_at_once_when_the_canary_gets_worse(world: World) -> None:

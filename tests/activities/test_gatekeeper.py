@@ -8,8 +8,9 @@ import pytest
 from domain.commands import CommandName
 from domain.errors import NotFound, PermanentFailure
 from domain.evidence import Evidence, Proof
-from domain.steps import CreateRevision, RevisionRequest, Settle
-from tests.support.platform_world import STAGING, World
+from domain.steps import CreateRevision, RevisionRequest
+from domain.traffic import StableRevision
+from tests.support.platform_world import PRODUCTION, STAGING, World
 from tests.support.site import shift_request
 
 Spoil = Callable[[World, RevisionRequest], Awaitable[RevisionRequest]]
@@ -134,13 +135,34 @@ async def another_environment(world: World, target: RevisionRequest) -> Revision
 
 async def long_expired(world: World, target: RevisionRequest) -> RevisionRequest:
     """Evidence whose last use lies before now, with a real signature over it."""
+    return await expired(world, target, timedelta(days=3))
+
+
+async def just_expired(world: World, target: RevisionRequest) -> RevisionRequest:
+    """Approved in time, but nothing was written before the expiry."""
+    return await expired(world, target, timedelta(seconds=1))
+
+
+async def expired(world: World, target: RevisionRequest, ago: timedelta) -> RevisionRequest:
     proof = proof_of(target)
     evidence = await world.archive.load_record(target.bundle, proof.evidence, Evidence)
-    past = datetime.now(UTC) - timedelta(days=3)
+    past = datetime.now(UTC) - ago
     old = evidence.with_(opened_at=past, expires_at=past)
     record = await world.archive.store_record(target.bundle, "evidence", old, "old")
     again = await re_signed(world, target, "ben", evidence=record.digest, expires_at=past)
     return target.with_(proof=again.with_(evidence=record))
+
+
+async def another_stable(world: World, target: RevisionRequest) -> RevisionRequest:
+    """Somebody else would be compared, kept and returned to than the approvers saw."""
+    other = StableRevision(
+        environment=PRODUCTION,
+        revision="album-0123456789",
+        bundle=str(target.bundle),
+        commit="a" * 40,
+        ready_pods=3,
+    )
+    return target.with_(stable=other)
 
 
 REFUSALS: list[tuple[Spoil, str]] = [
@@ -164,6 +186,8 @@ REFUSALS: list[tuple[Spoil, str]] = [
     (another_service, "is a bundle of album"),
     (another_environment, "asks production's worker to write to staging"),
     (long_expired, "the approval of release-album-1 expired at"),
+    (just_expired, "the approval of release-album-1 expired at"),
+    (another_stable, "says that album-0123456789 serves, the approved evidence says nobody"),
 ]
 
 
@@ -179,9 +203,11 @@ async def test_a_write_without_a_right_approval_is_refused_and_does_not_happen(
 
 @pytest.mark.parametrize(
     "name",
-    ["create_revision", "shift_traffic", "point_entry", "hold_capacity", "settle_release"],
+    ["create_revision", "shift_traffic", "point_entry", "hold_capacity"],
 )
-async def test_every_production_write_asks_for_the_approval(world: World, name: str) -> None:
+async def test_every_production_write_that_sends_users_on_asks_for_the_approval(
+    world: World, name: str
+) -> None:
     site = world.production
     stable = await world.serving(site)
     target = await world.target(site, await world.bundle("v2"), stable)
@@ -191,7 +217,6 @@ async def test_every_production_write_asks_for_the_approval(world: World, name: 
     requests = {
         "create_revision": CreateRevision(target=naked, weight=10),
         "shift_traffic": shift_request(naked, 10),
-        "settle_release": Settle(target=naked, drain=timedelta(0), retain=1),
     }
     with pytest.raises(PermanentFailure, match="shows no approval for production"):
         await site.do(name, requests.get(name, naked))
@@ -281,3 +306,38 @@ async def test_a_worker_of_another_environment_writes_nothing(world: World) -> N
     with pytest.raises(PermanentFailure, match="asks staging's worker to write to production"):
         await world.staging.create(target)
     assert world.staging.writes() == []
+
+
+async def test_expired_evidence_voids_an_approval_and_is_named(world: World) -> None:
+    target = await just_expired(world, await wanted(world))
+    why = await world.production.do("confirm_approval", target)
+    assert why.startswith("the evidence expired at ")
+
+
+async def test_an_approval_used_in_time_carries_the_writes_after_the_first(world: World) -> None:
+    site = world.production
+    target = await wanted(world)
+    await site.create(target)
+    await site.shift(await just_expired(world, target))
+    assert site.weights() == {target.revision: 100}
+
+
+async def test_what_stands_for_too_long_without_users_is_not_given_any(world: World) -> None:
+    site = world.production
+    target = await wanted(world)
+    await site.create(target)
+    with pytest.raises(PermanentFailure, match="the approval of release-album-1 expired at"):
+        await site.shift(await long_expired(world, target))
+    assert site.weights() is None
+
+
+async def test_a_canary_with_users_may_be_held_longer_than_its_approval_lasts(
+    world: World,
+) -> None:
+    site = world.production
+    stable = await world.serving(site)
+    target = await world.target(site, await world.bundle("v2"), stable)
+    await site.create(target, weight=10)
+    split = (await site.shift(target, 10)).split
+    await site.shift(await long_expired(world, target), 50, old=split)
+    assert site.weights() == {stable.revision: 50, target.revision: 50}

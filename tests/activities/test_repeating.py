@@ -60,6 +60,7 @@ async def shifting(world: World) -> Activity:
 async def pointing_the_entry(world: World) -> Activity:
     target = await beside(world)
     await world.production.create(target, weight=100)
+    await world.production.shift(target)
     return lambda: world.production.do("point_entry", target)
 
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Any
 
 import pytest
 
+from activities.fleet import Draining
 from domain.errors import PermanentFailure
 from domain.revision import Manifest
 from domain.steps import RevisionRequest, Settle
@@ -275,7 +276,7 @@ async def test_a_revision_is_not_retired_while_users_or_callers_still_reach_it(
     target, stable = await second(world, site)
     await site.create(target, weight=100)
     await site.shift(target, 50)
-    with pytest.raises(PermanentFailure, match=r"still gets 50 % of album's traffic"):
+    with pytest.raises(PermanentFailure, match=r"gets 50 % of album's traffic; only the bundle"):
         await site.do("settle_release", settle(target))
     split = TrafficSplit.step(50, target.revision, stable.revision)
     await site.shift(target, 100, old=split)
@@ -292,7 +293,9 @@ async def test_retiring_waits_for_silence_or_for_the_drain_deadline(world: World
     await site.do(
         "settle_release", settle(target, drain_seconds=60)
     )  # silence ends it, not the minute
-    assert (f"draining {stable.revision}",) in site.heartbeats
+    (wait,) = {beat[0] for beat in site.heartbeats if isinstance(beat[0], Draining)}
+    assert wait.revision == stable.revision
+    assert datetime.now(UTC) < wait.deadline
     assert site.replicas(stable.revision) == 0
 
 
@@ -301,7 +304,69 @@ async def test_without_metrics_retiring_waits_until_the_drain_deadline(world: Wo
     target, stable = await second(world, site)
     await site.serve(target)
     await world.tell("POST", "outage", {"system": "prometheus"})
-    site.heartbeats.clear()
+    begun = datetime.now(UTC)
     await site.do("settle_release", settle(target, drain_seconds=1.5))
-    assert len(site.heartbeats) >= 3  # one per poll of half a second: it did not believe silence
+    assert datetime.now(UTC) - begun >= timedelta(seconds=1.5)  # it did not believe silence
     assert site.replicas(stable.revision) == 0
+
+
+async def test_stable_keeps_the_pods_of_now_when_the_load_has_grown_since_the_approval(
+    world: World,
+) -> None:
+    site = world.production
+    target, stable = await second(world, site)
+    await world.grow(site, stable.revision, 6)
+    await site.do("hold_capacity", target)
+    scaler = site.must("HorizontalPodAutoscaler", stable.revision)
+    assert scaler["spec"]["minReplicas"] == 6
+
+
+async def test_a_canary_is_created_with_the_pods_for_its_share_of_the_load_of_now(
+    world: World,
+) -> None:
+    site = world.production
+    target, stable = await second(world, site)
+    await world.grow(site, stable.revision, 6)
+    created = await site.create(target, weight=50)
+    assert (created.healthy, site.ready(target.revision)) == (True, 4)
+
+
+async def test_settling_needs_no_approval_any_more_once_everybody_is_served(world: World) -> None:
+    site = world.production
+    target, stable = await second(world, site)
+    await site.serve(target)
+    world.policy.change(people=())  # who approved has left
+    told = await site.do("settle_release", settle(target.with_(proof=None)))
+    assert told == f"{target.revision} has settled; {stable.revision} is kept at zero replicas"
+
+
+async def test_settling_needs_no_policy(world: World) -> None:
+    site = world.production
+    target, stable = await second(world, site)
+    await site.serve(target)
+    world.lose_policy()
+    await site.do("settle_release", settle(target))
+    assert site.replicas(stable.revision) == 0
+
+
+async def test_a_bundle_that_does_not_serve_is_not_settled(world: World) -> None:
+    site = world.production
+    target, stable = await second(world, site)
+    await site.create(target)
+    site.writes()
+    with pytest.raises(PermanentFailure, match="gets 0 % of album's traffic; only the bundle"):
+        await site.do("settle_release", settle(target))
+    assert site.writes() == []
+    assert site.ready(stable.revision) == 3
+
+
+async def test_a_lost_route_is_no_first_release_while_callers_reach_a_revision(
+    world: World,
+) -> None:
+    site = world.production
+    stable = await world.serving(site)
+    site.cluster.store.remove("httproutes", "production", SERVICE)
+    with pytest.raises(
+        PermanentFailure, match=f"selects {stable.revision}, but HTTPRoute album is gone"
+    ):
+        await site.read_stable()

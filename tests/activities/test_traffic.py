@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from domain.errors import Conflict, PermanentFailure, TransientFailure
-from domain.steps import RevisionRequest
+from domain.steps import RevisionRequest, ShiftTraffic
 from domain.traffic import StableRevision, TrafficSplit
 from tests.support.platform_world import World
 from tests.support.sandbox import eventually
@@ -110,6 +110,30 @@ async def test_a_route_moved_between_reading_and_writing_is_a_conflict(world: Wo
     assert site.writes() == []
 
 
+async def test_a_route_moved_between_writing_and_reading_back_is_not_reported_as_read_back(
+    world: World,
+) -> None:
+    site = world.production
+    target, stable = await beside(world, site)
+
+    def patches() -> int:
+        records = site.cluster.requests.records
+        return sum((one.verb, one.resource) == ("patch", "httproutes") for one in records)
+
+    before = patches()
+
+    async def interfere() -> None:
+        while patches() == before:  # noqa: ASYNC110 - the very next turn is meant
+            await asyncio.sleep(0)
+        site.move_by_hand({stable.revision: 60, target.revision: 40})
+
+    interfering = asyncio.create_task(interfere())
+    with pytest.raises(Conflict, match=r"60 %.* 40 %; .* 10 % was just written"):
+        await site.shift(target, 10)
+    await interfering
+    assert site.weights() == {stable.revision: 60, target.revision: 40}
+
+
 def route_reads(site: Site) -> int:
     return sum(
         (one.verb, one.resource) == ("get", "httproutes") for one in site.cluster.requests.records
@@ -151,10 +175,7 @@ async def test_a_rehearsed_rollback_ends_where_it_began_and_says_how_long_it_too
     target, stable = await beside(world, site)
     await site.shift(target)
     site.writes()
-    back = shift_request(target, 100).with_(
-        old=TrafficSplit.all_to(target.revision), new=TrafficSplit.all_to(stable.revision)
-    )
-    rehearsal = await site.do("rehearse_rollback", back)
+    rehearsal = await site.do("rehearse_rollback", back_and_forth(target, stable))
     assert rehearsal.tried
     assert 0 < rehearsal.seconds < 10
     assert site.weights() == {target.revision: 100}
@@ -179,3 +200,126 @@ async def test_the_entry_service_follows_and_is_left_alone_when_somebody_else_mo
     with pytest.raises(Conflict, match=f"selects revision 0123456789, expected {stable.revision}"):
         await site.do("point_entry", target)
     assert site.entry() == "0123456789"
+
+
+async def test_a_shift_needs_the_pods_of_todays_load_not_of_the_night_of_the_approval(
+    world: World,
+) -> None:
+    site = world.production
+    target, stable = await beside(world, site, weight=10)
+    assert stable.ready_pods == 3
+    await world.grow(site, stable.revision, 6)
+    await site.shift(target, 100)
+    assert site.ready(target.revision) == 8
+    scaler = site.must("HorizontalPodAutoscaler", stable.revision)
+    assert scaler["spec"]["minReplicas"] == 6  # so that all of them can come back
+
+
+async def test_load_that_grew_while_pods_started_is_carried_before_the_route_moves(
+    world: World,
+) -> None:
+    site = world.production
+    target, stable = await beside(world, site, weight=10)
+    await world.fault(site, target.revision, "slow-start=100s")
+    shifting = asyncio.create_task(site.shift(target, 100))
+    await eventually(lambda: site.replicas(target.revision) == 4, "pods of the night")
+    await world.grow(site, stable.revision, 6)
+    await eventually(lambda: site.replicas(target.revision) == 8, "pods of noon")
+    assert site.weights() == {stable.revision: 100}
+    await shifting
+    assert site.ready(target.revision) == 8
+
+
+async def test_a_weight_that_the_approved_plan_does_not_have_is_not_shifted(world: World) -> None:
+    site = world.production
+    target, stable = await beside(world, site)
+    for weight in (1, 0, 99):
+        with pytest.raises(PermanentFailure, match=rf"^{weight} % is no step of album's plan"):
+            await site.shift(target, weight)
+    assert site.weights() == {stable.revision: 100}
+    assert site.writes() == []
+
+
+async def test_a_first_release_is_shifted_at_once_or_not_at_all(world: World) -> None:
+    site = world.production
+    target = await world.target(site, await world.bundle("v1"))
+    await site.create(target)
+    with pytest.raises(PermanentFailure, match=r"10 % is no step of album's plan \(100 %\)"):
+        await site.shift(target, 10)
+    assert site.weights() is None
+
+
+async def test_users_are_sent_only_to_the_approved_bundle_at_the_approved_weight(
+    world: World,
+) -> None:
+    site = world.production
+    target, stable = await beside(world, site)
+    unapproved = f"{SERVICE}-0123456789"
+    for new in (
+        TrafficSplit.all_to(unapproved),
+        TrafficSplit.all_to(target.revision),
+        TrafficSplit.step(10, unapproved, stable.revision),
+    ):
+        request = shift_request(target, 10).with_(new=new)
+        with pytest.raises(PermanentFailure, match=f"is {stable.revision} 90 %, .* 10 %, not"):
+            await site.do("shift_traffic", request)
+    assert site.weights() == {stable.revision: 100}
+    assert site.writes() == []
+
+
+async def test_users_of_a_revision_that_the_release_does_not_replace_are_left_there(
+    world: World,
+) -> None:
+    site = world.production
+    target, _ = await beside(world, site)
+    newer = f"{SERVICE}-0123456789"
+    site.move_by_hand({newer: 100})
+    with pytest.raises(PermanentFailure, match=f"may not take users from {newer}"):
+        await site.shift(target, 10, old=TrafficSplit.all_to(newer))
+    assert site.weights() == {newer: 100}
+
+
+def back_and_forth(target: RevisionRequest, stable: StableRevision) -> ShiftTraffic:
+    return shift_request(target, 100).with_(
+        old=TrafficSplit.all_to(target.revision), new=TrafficSplit.all_to(stable.revision)
+    )
+
+
+async def test_a_rehearsal_that_was_cut_off_half_way_is_timed_anew(world: World) -> None:
+    site = world.staging
+    target, stable = await beside(world, site)
+    await site.shift(target)
+    site.move_by_hand({stable.revision: 100})  # where an attempt before this one was lost
+    site.writes()
+    await site.do("rehearse_rollback", back_and_forth(target, stable), attempt=2)
+    assert site.writes() == ["patch httproutes album"] * 3  # forward, back (timed), forward
+    assert site.weights() == {target.revision: 100}
+
+
+async def test_a_rollback_is_never_rehearsed_on_productions_users(world: World) -> None:
+    site = world.production
+    target, stable = await beside(world, site)
+    with pytest.raises(PermanentFailure, match="rehearsed in staging"):
+        await site.do("rehearse_rollback", back_and_forth(target, stable))
+    assert site.weights() == {stable.revision: 100}
+
+
+async def test_a_rehearsal_goes_only_to_what_the_release_replaces(world: World) -> None:
+    site = world.staging
+    target, stable = await beside(world, site)
+    await site.shift(target)
+    astray = back_and_forth(target, stable).with_(new=TrafficSplit.all_to("album-0123456789"))
+    with pytest.raises(PermanentFailure, match="and back again, not from"):
+        await site.do("rehearse_rollback", astray)
+    assert site.weights() == {target.revision: 100}
+
+
+async def test_callers_inside_the_cluster_are_not_sent_where_users_are_not_yet(
+    world: World,
+) -> None:
+    site = world.production
+    target, stable = await beside(world, site)
+    await site.shift(target, 10)
+    with pytest.raises(PermanentFailure, match=r"follow its users: those are with .* 90 %"):
+        await site.do("point_entry", target)
+    assert site.entry() == stable.revision[-10:]

@@ -16,8 +16,10 @@ from domain.journal import (
     UndoOutcome,
     UndoResult,
 )
+from domain.revision import Manifest
 from domain.steps import RevisionRequest, Undo
 from domain.traffic import StableRevision, TrafficSplit
+from sandbox.faults import LiveFault
 from tests.support.platform_world import World
 from tests.support.sandbox import eventually
 from tests.support.site import SERVICE, Site
@@ -137,11 +139,10 @@ async def test_users_are_not_returned_to_a_revision_that_cannot_take_them(world:
 async def test_a_retired_stable_is_brought_up_before_users_return_to_it(world: World) -> None:
     site = world.production
     _, stable, journal = await promoted(world, site)
-    site.edit("Deployment", stable.revision, lambda one: one["spec"].update(replicas=0))
-    await eventually(lambda: site.ready(stable.revision) == 0, "the old pods are gone")
-    assert (await undo(site, journal.traffic)).outcome is DONE
+    await world.idle(site, stable.revision)
+    assert (await undo(site, journal.traffic.with_(pods=5))).outcome is DONE
     assert site.weights() == {stable.revision: 100}
-    assert site.ready(stable.revision) >= 1
+    assert site.ready(stable.revision) == 5  # what it served with, by the journal
 
 
 async def test_a_revision_that_still_serves_is_not_retired(world: World) -> None:
@@ -163,6 +164,28 @@ async def test_nothing_is_retired_while_what_serves_has_no_ready_pod(world: Worl
     await world.fault(site, stable.revision, "crash")
     await eventually(lambda: site.ready(stable.revision) == 0, "the old pods fell ill")
     with pytest.raises(PermanentFailure, match=r"serves 100 % without a ready pod; .* is kept"):
+        await undo(site, journal.retire)
+    assert site.replicas(target.revision) == 4
+
+
+async def test_nothing_is_retired_while_what_serves_has_fewer_pods_than_its_traffic_needs(
+    world: World,
+) -> None:
+    site = world.production
+    target, stable, journal = await promoted(world, site)
+    await undo(site, journal.entry)
+    await undo(site, journal.traffic)
+
+    def break_most(deployment: Manifest) -> None:
+        """Somebody's edit whose new pods never get ready takes two old ones."""
+        pace = {"maxUnavailable": 2, "maxSurge": 0}
+        deployment["spec"]["strategy"] = {"type": "RollingUpdate", "rollingUpdate": pace}
+        annotations = {"sandbox.tidegate.dev/faults": "production:unready"}
+        deployment["spec"]["template"]["metadata"]["annotations"] = annotations
+
+    site.edit("Deployment", stable.revision, break_most)
+    await eventually(lambda: site.ready(stable.revision) == 1, "all but one old pod are gone")
+    with pytest.raises(PermanentFailure, match=r"with 1 of the 3 ready pods .* is kept"):
         await undo(site, journal.retire)
     assert site.replicas(target.revision) == 4
 
@@ -195,7 +218,7 @@ async def test_an_autoscaler_that_is_faster_does_not_keep_a_revision_from_being_
 
     async def scale() -> None:
         """After the last look at the Deployment, before the patch arrives."""
-        while deployment_reads(site, target.revision) < reads + 2:  # noqa: ASYNC110 - the next turn
+        while deployment_reads(site, target.revision) < reads + 4:  # noqa: ASYNC110 - the next turn
             await asyncio.sleep(0)
         site.edit("Deployment", target.revision, lambda one: one["spec"].update(replicas=5))
 
@@ -235,3 +258,136 @@ async def test_a_route_that_a_first_release_shares_by_now_is_not_deleted(world: 
     with pytest.raises(Conflict, match="no longer belongs to"):
         await undo(site, Journal(site, target.revision, None).traffic)
     assert site.object("HTTPRoute", SERVICE) is not None
+
+
+async def test_a_retired_stable_gets_the_pods_that_the_load_of_now_takes(world: World) -> None:
+    site = world.production
+    target, stable, journal = await promoted(world, site)
+    await world.idle(site, stable.revision)
+    await world.grow(site, target.revision, 8)  # with the fifth to spare: the load of six
+    await undo(site, journal.traffic.with_(pods=3))
+    assert site.ready(stable.revision) == 6
+
+
+async def test_no_more_pods_are_waited_for_than_the_autoscaler_allows(world: World) -> None:
+    site = world.production
+    _, stable, journal = await promoted(world, site)
+    await undo(site, journal.traffic.with_(pods=50))
+    assert site.weights() == {stable.revision: 100}
+    assert site.ready(stable.revision) == 12
+
+
+async def test_a_retired_stable_is_brought_up_before_callers_return_to_it(world: World) -> None:
+    site = world.production
+    _, stable, journal = await promoted(world, site)
+    await world.idle(site, stable.revision)
+    assert (await undo(site, journal.entry)).outcome is DONE
+    assert site.entry() == stable.revision[-10:]
+    assert site.ready(stable.revision) >= 3
+
+
+async def test_callers_are_not_returned_to_a_revision_that_cannot_take_them(world: World) -> None:
+    site = world.production
+    target, stable, journal = await promoted(world, site)
+    await world.fault(site, stable.revision, "crash")
+    await eventually(lambda: site.ready(stable.revision) == 0, "the old pods fell ill")
+    with pytest.raises(PermanentFailure, match=f"users cannot return to {stable.revision}"):
+        await undo(site, journal.entry)
+    assert site.entry() == target.bundle.short
+
+
+async def canary(world: World, weight: int) -> tuple[RevisionRequest, StableRevision, Journal]:
+    """v2 with a share of the users beside v1."""
+    site = world.production
+    stable = await world.serving(site)
+    target = await world.target(site, await world.bundle("v2"), stable)
+    await site.create(target, weight)
+    await site.shift(target, weight)
+    site.writes()
+    return target, stable, Journal(site, target.revision, stable)
+
+
+async def test_a_stable_that_serves_nearly_everybody_takes_the_few_others_at_once(
+    world: World,
+) -> None:
+    site = world.production
+    _, stable, journal = await canary(world, 10)
+    slow = LiveFault("production", "slow-start=100000s", revision=stable.revision)
+    world.platform.live_faults.add(slow)  # for pods to come; those that serve are left alone
+    assert (await undo(site, journal.traffic.with_(pods=6))).outcome is DONE
+    assert site.weights() == {stable.revision: 100}
+    assert (site.ready(stable.revision), site.replicas(stable.revision)) == (3, 6)
+
+
+async def test_pods_that_will_not_come_hold_no_users_where_fewer_would_do(world: World) -> None:
+    site = world.production
+    _, stable, journal = await canary(world, 50)
+    site.cluster.store.remove("configmaps", "production", f"album-config-{stable.revision[-10:]}")
+    assert (await undo(site, journal.traffic.with_(pods=6))).outcome is DONE
+    assert site.weights() == {stable.revision: 100}
+    assert site.ready(stable.revision) == 3
+
+
+async def test_users_are_not_returned_to_fewer_pods_than_their_load_takes(world: World) -> None:
+    site = world.production
+    target, stable, journal = await promoted(world, site)
+    await world.grow(site, target.revision, 8)
+    site.cluster.store.remove("configmaps", "production", f"album-config-{stable.revision[-10:]}")
+    with pytest.raises(PermanentFailure, match=r"cannot return to .*: 3 of 6 pods ready; pod"):
+        await undo(site, journal.traffic)
+    assert site.weights() == {target.revision: 100}
+
+
+async def test_a_rollback_needs_neither_registry_nor_policy_nor_proof(world: World) -> None:
+    site = world.production
+    target, stable, journal = await promoted(world, site)
+    world.lose_policy()
+    await world.tell("POST", "outage", {"system": "registry"})
+    for compensation in (journal.entry, journal.traffic, journal.retire):
+        assert (await undo(site, compensation)).outcome is DONE
+    assert site.weights() == {stable.revision: 100}
+    assert site.replicas(target.revision) == 0
+
+
+@pytest.mark.parametrize("weight", [10, 100])
+async def test_a_rollback_sends_users_to_nobody_but_whom_they_came_from(
+    world: World, weight: int
+) -> None:
+    site = world.production
+    target, stable, journal = await canary(world, weight)
+    forged = [
+        journal.traffic.with_(split=TrafficSplit.all_to(f"{SERVICE}-0123456789")),
+        journal.traffic.with_(split=TrafficSplit.step(50, target.revision, stable.revision)),
+        journal.traffic.with_(split=TrafficSplit()),
+    ]
+    if weight < 100:  # the stable "rolled back" to its canary
+        split = TrafficSplit.all_to(target.revision)
+        forged.append(journal.traffic.with_(revision=stable.revision, split=split))
+    before = site.weights()
+    for one in forged:
+        with pytest.raises(PermanentFailure, match=f"{stable.revision} served album"):
+            await undo(site, one)
+    assert site.weights() == before
+    assert site.writes() == []
+
+
+async def test_callers_return_to_nobody_but_whom_they_came_from(world: World) -> None:
+    site = world.production
+    target, stable, journal = await promoted(world, site)
+    for previous in (f"{SERVICE}-0123456789", None):
+        with pytest.raises(PermanentFailure, match=f"{stable.revision} served album"):
+            await undo(site, journal.entry.with_(previous=previous))
+    assert site.entry() == target.bundle.short
+
+
+async def test_whoever_loses_the_routes_note_still_gets_back_by_the_entry_service(
+    world: World,
+) -> None:
+    site = world.production
+    _, stable, journal = await promoted(world, site)
+    note = "tidegate.dev/previous"
+    site.edit("HTTPRoute", SERVICE, lambda one: one["metadata"]["annotations"].pop(note))
+    assert (await undo(site, journal.entry)).outcome is DONE
+    assert (await undo(site, journal.traffic)).outcome is DONE
+    assert site.weights() == {stable.revision: 100}
+    assert site.entry() == stable.revision[-10:]

@@ -289,13 +289,14 @@ async def test_many_at_once_share_one_copy(worktree: Worktree, tmp_path: Path) -
 
 
 async def test_the_users_git_environment_and_configuration_do_not_act(
-    worktree: Worktree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    worktree: Worktree, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
+    elsewhere, config = str(tmp_path / "elsewhere"), str(tmp_path / "config")
+    environment = {"GIT_DIR": elsewhere, "GIT_CONFIG_GLOBAL": config}
     (tmp_path / "config").write_text("[core]\n\tautocrlf = true\n")
-    commit = await Repository(worktree.path).resolve("HEAD")
-    await Repository(worktree.path).checkout(commit, tmp_path / "target")
+    repository = Repository(worktree.path, environment=environment)
+    commit = await repository.resolve("HEAD")
+    await repository.checkout(commit, tmp_path / "target")
     assert (tmp_path / "target/tidegate.yaml").read_bytes() == b"services: {}\n"
 
 

@@ -46,14 +46,12 @@ async def test_a_kustomization_that_cannot_be_built_says_which_and_why(tmp_path:
         await render(tmp_path)
 
 
-async def test_kustomize_is_not_shown_a_cluster(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "not-a-kubeconfig"))
+async def test_kustomize_is_not_shown_a_cluster(tmp_path: Path) -> None:
+    environment = {"KUBECONFIG": str(tmp_path / "not-a-kubeconfig")}
     (tmp_path / "not-a-kubeconfig").write_text("}{")
     (tmp_path / "album.yaml").write_text(config_map("album"))
     (tmp_path / "kustomization.yaml").write_text("resources: [album.yaml]\n")
-    assert names(await render(tmp_path)) == ["album"]
+    assert names(await render(tmp_path, environment)) == ["album"]
 
 
 async def test_plain_yaml_files_are_read_in_name_order(tmp_path: Path) -> None:

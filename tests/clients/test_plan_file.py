@@ -12,8 +12,8 @@ from domain.errors import PermanentFailure
 from domain.plan import ServicePlan
 from domain.policy import Policy
 
-POLICY = Policy()
-FREE = Policy(rehearsal=True)
+POLICY = Policy(defaults={"tests": {"unit": "make test"}})
+FREE = POLICY.with_(rehearsal=True)
 MINIMAL = """\
 version: 1
 services:
@@ -106,6 +106,8 @@ def test_a_duration_of_zero_or_less_is_refused(duration: str) -> None:
         ("canary:\n  steps: [20, 50, 100]", 9, "canary.steps: 20% is above the policy's limit"),
         ("canary:\n  steps: [10, 100]", 9, "canary.steps: has 2 steps, the policy wants 3"),
         ("canary:\n  min_bake: 1m", 9, "canary.min_bake: 1m is below the policy's floor of 3m"),
+        ("canary:\n  min_requests: 1", 9, "canary.min_requests: 1 is below the policy's floor of"),
+        ("canary:\n  deadline: 9m", 9, "canary.deadline: 9m is below the policy's floor of 10m"),
         ("canary:\n  watch: 1m", 9, "canary.watch: 1m is below the policy's floor of 30m"),
         ("tests:\n  coverage: 79%", 9, "tests.coverage: 79% is below the policy's floor of 80%"),
         ("limits:\n  errors: 2%", 9, "limits.errors: 2% is above the policy's limit of 1%"),
@@ -129,6 +131,13 @@ def test_a_rehearsal_clock_is_good_where_the_policy_allows_it() -> None:
     plan = load_plans(text.encode(), "tidegate.yaml", FREE)["album"]
     assert plan.pace.soak == timedelta(seconds=24)
     assert plan.pace.min_bake == timedelta(seconds=3)
+
+
+def test_a_floor_of_coverage_asks_for_unit_tests() -> None:
+    assert problems(MINIMAL, Policy()) == [
+        "tidegate.yaml:3: services.album.tests.unit: is missing: the policy's floor of 80% "
+        "coverage needs a command that runs the unit tests (by default)"
+    ]
 
 
 def test_without_a_policy_no_floor_holds() -> None:
@@ -292,6 +301,27 @@ def test_a_default_below_the_floor_is_told_at_the_service_that_does_not_set_it()
         (
             "tests:\n  smoke:\n    - path: /\n      statos: 200",
             "11: services.album.tests.smoke[0].statos: unknown key; did you mean `status`?",
+        ),
+        ("tests: {smoke: []}", "8: services.album.tests.smoke: must hold at least one check"),
+        (
+            "limits:\n  errors: 0%",
+            "9: services.album.limits.errors: must be above 0% and below 100%, not 0%: no number "
+            "of requests can prove it; write for example 0.1%",
+        ),
+        ("limits: {errors: 100%}", "8: services.album.limits.errors: must be above 0% and below"),
+        (
+            "canary:\n  steps: [10, 50, 100]\n  deadline: 50s",
+            "10: services.album.canary.deadline: 50s is shorter than min_bake (3m); "
+            "make deadline at least as long",
+        ),
+        (
+            "soak:\n  duration: 24h\n  deadline: 1h",
+            "10: services.album.soak.deadline: 1h is shorter than duration (1d)",
+        ),
+        ("soak: {duration: 400d}", "8: services.album.soak.duration: must be at most 366d, not"),
+        (
+            "rehearsal:\n  soak: 1h = 1s\n  canary: 1000000h = 1s",
+            "8: services.album.rehearsal: the clock makes min bake last 0s; it must be from 1ms",
         ),
         (
             "build:\n  builder: assemble",

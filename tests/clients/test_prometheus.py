@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from clients.prometheus import Matches, Prometheus, selector
+from clients.prometheus import REQUEST_TIMEOUT, Matches, Prometheus, selector
 from domain.errors import PermanentFailure, TransientFailure
 from domain.judge import Judgement, JudgeRules, OnQuiet, Verdict, judge, observe, start
 from domain.samples import Arm, Series, Span, sample
@@ -177,6 +177,17 @@ async def test_a_server_that_says_nothing_is_transient(double: PrometheusDouble)
     with pytest.raises(TransientFailure, match="did not answer"):
         await ask(client)
     await client.close()
+
+
+async def test_a_socket_that_accepts_and_never_answers_is_given_up_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        client = Prometheus(f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        begun = datetime.now(UTC)
+        with pytest.raises(TransientFailure, match="did not answer"):
+            await ask(client)
+        taken = datetime.now(UTC) - begun
+        assert taken < 1.5 * REQUEST_TIMEOUT < timedelta(seconds=10)
+        await client.close()
 
 
 async def test_readiness_is_the_servers_own(client: Prometheus, double: PrometheusDouble) -> None:

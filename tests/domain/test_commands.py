@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from domain.commands import (
     REQUIREMENTS,
+    RESOLUTIONS,
     CommandName,
     distinct_principals,
     eligible,
@@ -63,7 +64,8 @@ def test_somebody_without_the_role_is_refused(name: CommandName) -> None:
 def test_a_reason_is_asked_for_where_one_is_needed(name: CommandName) -> None:
     signer = holder(name) if name in SIGNED else None
     why = refusal(command(name, reason="  "), policy(), signer, change(), NOON)
-    asked = name in (CommandName.REJECT, CommandName.ABORT, CommandName.SKIP_SOAK)
+    reasoned = (CommandName.REJECT, CommandName.ABORT, CommandName.SKIP_SOAK, *RESOLUTIONS)
+    asked = name in reasoned
     assert why == (f"{name} needs a reason; say --reason" if asked else None)
 
 
@@ -117,6 +119,7 @@ TIMELY = {
     CommandName.APPROVE: {Phase.APPROVAL},
     CommandName.REJECT: {Phase.APPROVAL},
     CommandName.SKIP_SOAK: {Phase.SOAK},
+    **{name: set(Phase) for name in RESOLUTIONS},
     CommandName.PAUSE: set(Phase) - {Phase.ROLLBACK, Phase.DONE},
     CommandName.RESUME: set(Phase) - {Phase.ROLLBACK, Phase.DONE},
     CommandName.ABORT: set(Phase) - {Phase.ROLLBACK, Phase.DONE},

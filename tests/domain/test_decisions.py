@@ -57,6 +57,10 @@ EXPECTED = {
         "t": "watch settle done",
         "p": "rollback",
     },
+    Signal.TERMINATED: {
+        "r": "prepare build scan staging soak approval canary watch rollback",
+        "p": "settle done",
+    },
 }
 LETTERS = {
     "a": Action.ADVANCE,

@@ -59,7 +59,14 @@ def inputs(**changes: Any) -> Inputs:
 
 
 def test_an_approval_counts_while_nothing_changed() -> None:
-    assert void(evidence(), inputs()) is None
+    assert void(evidence(), inputs(), NOON) is None
+
+
+def test_evidence_that_expired_is_void_whatever_else_holds() -> None:
+    end = NOON + timedelta(hours=24)
+    assert void(evidence(), inputs(), end) is None
+    why = void(evidence(), inputs(), end + timedelta(seconds=1))
+    assert why == f"the evidence expired at {end:%F %T %Z}"
 
 
 @pytest.mark.parametrize(
@@ -73,20 +80,20 @@ def test_an_approval_counts_while_nothing_changed() -> None:
     ],
 )
 def test_each_changed_input_voids_the_approval_and_is_named(what: str, now: Inputs) -> None:
-    why = void(evidence(), now)
+    why = void(evidence(), now, NOON)
     assert why is not None
     assert why.startswith(f"{what} changed after the evidence was frozen (")
 
 
 def test_a_stable_that_appears_voids_the_approval_of_a_first_release() -> None:
     first = evidence(stable=None)
-    assert void(first, inputs(stable=None)) is None
-    assert void(first, inputs()) is not None
+    assert void(first, inputs(stable=None), NOON) is None
+    assert void(first, inputs(), NOON) is not None
 
 
 def test_more_pods_of_the_same_stable_void_nothing() -> None:
     scaled = evidence(stable=OLD.with_(ready_pods=40, min_replicas=30))
-    assert void(scaled, inputs()) is None
+    assert void(scaled, inputs(), NOON) is None
 
 
 @pytest.mark.parametrize(

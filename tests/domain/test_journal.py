@@ -107,3 +107,31 @@ def test_a_rollback_is_complete_unless_something_is_left_for_a_person(
 def test_the_report_counts_what_was_undone() -> None:
     told = report(UndoOutcome.DONE, UndoOutcome.NOTHING_TO_DO, UndoOutcome.DONE).sentence
     assert told.startswith("2 of 3 steps undone")
+
+
+def test_what_is_left_to_another_release_is_said_once_and_leaves_nothing_open() -> None:
+    told = report(UndoOutcome.LEFT, UndoOutcome.LEFT)
+    left = tuple(r.with_(sentence="staging is left to release-album-2") for r in told.results)
+    said = told.with_(results=left)
+    assert said.is_complete
+    assert said.sentence == (
+        "0 of 2 steps undone; staging is left to release-album-2; the rest needed nothing"
+    )
+
+
+@pytest.mark.parametrize("outcome", [None, *UndoOutcome])
+def test_traffic_counts_as_returned_only_when_it_is_known(outcome: UndoOutcome | None) -> None:
+    restore = RestoreTraffic(
+        environment=Environment.PRODUCTION,
+        service="album",
+        revision="album-1",
+        split=TrafficSplit.all_to("album-0"),
+    )
+    results = () if outcome is None else report(outcome).results
+    told = RollbackReport(
+        release_id="release-album-1",
+        results=tuple(r.with_(compensation=restore) for r in results),
+    )
+    unknown = {None, UndoOutcome.FAILED, UndoOutcome.SKIPPED, UndoOutcome.GIVEN_UP}
+    assert told.returned(Environment.PRODUCTION) is (outcome not in unknown)
+    assert not told.returned(Environment.STAGING)

@@ -104,3 +104,12 @@ def test_a_newer_candidate_is_told_to_the_older_ones_only() -> None:
     assert (nobody, older) == ((), (ticket(1),))
     lane = lane.enter(ticket(2))
     assert lane.candidates == (ticket(1),)
+
+
+def test_a_rollback_waits_behind_another_rollback_and_never_behind_a_release() -> None:
+    visitor, other = (Ticket(release_id=f"rollback-{n}", service="album", commit="") for n in "12")
+    assert EMPTY.in_the_way_of(visitor) is None
+    assert EMPTY.enter(other).admit().in_the_way_of(visitor) is None
+    assert EMPTY.enter(ticket(1)).in_the_way_of(visitor) == ticket(1)
+    assert EMPTY.enter(other).admit().enter(ticket(1)).in_the_way_of(visitor) == ticket(1)
+    assert EMPTY.enter(visitor).enter(ticket(1)).in_the_way_of(visitor) is None

@@ -4,13 +4,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from domain.canary import judge_rules
 from domain.environments import Environment
+from domain.judge.rules import JudgeRules
 from domain.plan import HOUR, MINUTE, Factor, PlanFile, Rehearsal, ServicePlan
 from domain.records import digest_of
+from domain.soak import exceeds
 
 SECOND = timedelta(seconds=1)
 MINIMAL = {
@@ -100,12 +103,75 @@ def test_a_clock_is_read_back_as_it_was_written(planned: int, real: int) -> None
         ({"tests": {"smoke": ["health"]}}, "smoke"),
         ({"soak": {"durations": "1h"}}, "durations"),
         ({"retain": 0}, "retain"),
+        ({"limits": {"errors": "0%"}}, "must be above 0% and below 100%, not 0%"),
+        ({"limits": {"errors": "100%"}}, "write for example 99%"),
+        ({"limits": {"errors": "99.9999999%"}}, "must be above 0% and below 100%, not 100%"),
+        ({"tests": {"smoke": []}}, "smoke"),
+        ({"canary": {"deadline": "2m"}}, "2m is shorter than min_bake (3m)"),
+        ({"canary": {"min_bake": "11m"}}, "10m is shorter than min_bake (11m)"),
+        ({"soak": {"duration": "73h"}}, "3d is shorter than duration (3d 1h)"),
+        ({"soak": {"deadline": "400d"}}, "must be at most 366d, not 400d"),
+        ({"rehearsal": {"canary": "1h = 1ms"}}, "the clock makes min bake last"),
+        ({"rehearsal": {"soak": "1ms = 300d"}}, "the clock makes wait last"),
+        ({"rehearsal": {"soak": {"planned": 3600, "real": 0}}}, "is not a clock"),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused(changes: Any, why: str) -> None:
     with pytest.raises(ValidationError) as refused:
         plan(**changes)
     assert why in str(refused.value)
+
+
+LENGTHS = st.sampled_from(
+    ["0s", "0.001ms", "1ms", "10s", "50s", "3m", "10m", "30m", "24h", "72h", "366d", "999999d"]
+)
+SHARES = st.one_of(
+    st.sampled_from(["0%", "0.00000001%", "0.5%", "1%", "99.99999%", "100%"]),
+    st.decimals(0, 1, allow_nan=False, places=12).map("{:f}%".format),
+)
+CLOCKS = st.builds("{} = {}".format, LENGTHS, LENGTHS)
+
+
+def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """A section of a plan with any of these keys."""
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+ANYBODYS_PLAN = some(
+    limits=some(errors=SHARES, p95=LENGTHS),
+    rehearsal=some(soak=CLOCKS, canary=CLOCKS),
+    canary=some(
+        steps=st.sets(st.integers(0, 101), min_size=3).map(sorted)
+        | st.sets(st.integers(1, 99), min_size=2).map(lambda steps: [*sorted(steps), 100]),
+        min_bake=LENGTHS,
+        deadline=LENGTHS,
+        block=LENGTHS,
+        watch=LENGTHS,
+        extensions=st.integers(-1, 21),
+        min_requests=st.integers(0, 10**7),
+        on_quiet=st.sampled_from(["advance", "hold", "synthetic"]),
+        promote=st.sampled_from(["any", "relative"]),
+    ),
+)
+
+
+@given(written=ANYBODYS_PLAN, has_stable=st.booleans())
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+def test_every_plan_that_is_accepted_can_be_judged_at_every_step_and_in_the_watch(
+    written: dict[str, Any], has_stable: bool
+) -> None:
+    try:
+        accepted = plan(**written)
+    except ValidationError:
+        reject()
+    # The way it reaches the workflow.
+    travelled = ServicePlan.model_validate_json(accepted.model_dump_json())
+    assert digest_of(travelled) == digest_of(accepted)
+    assert exceeds(10, 10, travelled.limits.errors) in (True, False)
+    for weight in (*travelled.canary.steps, 100):
+        rules = judge_rules(travelled, weight, has_stable=has_stable)
+        assert JudgeRules.model_validate_json(rules.model_dump_json()) == rules
+        assert rules.min_bake <= rules.deadline <= rules.last_deadline
 
 
 def test_a_single_step_is_blue_green() -> None:

@@ -16,6 +16,8 @@ FLOORS = Floors.model_validate(
         "first_step": 10,
         "steps": 3,
         "min_bake": "3m",
+        "deadline": "10m",
+        "min_requests": 20,
         "watch": "30m",
         "coverage": "80%",
         "errors": "1%",
@@ -28,8 +30,14 @@ AT_THE_FLOORS: dict[str, Any] = {
     **MINIMAL,
     "soak": {"duration": "24h"},
     "approval": {"quorum": 2, "expires": "24h"},
-    "canary": {"steps": [10, 50, 100], "min_bake": "3m", "watch": "30m"},
-    "tests": {"coverage": "80%"},
+    "canary": {
+        "steps": [10, 50, 100],
+        "min_bake": "3m",
+        "deadline": "10m",
+        "min_requests": 20,
+        "watch": "30m",
+    },
+    "tests": {"unit": "make test", "coverage": "80%"},
     "limits": {"errors": "1%", "p95": "500ms"},
     "scan": {"block": "high"},
 }
@@ -67,6 +75,22 @@ def test_a_plan_at_the_floors_may_be_released() -> None:
         ),
         ({"canary": {"steps": [10, 100]}}, "canary.steps", "has 2 steps, the policy wants 3"),
         ({"canary": {"min_bake": "2m"}}, "canary.min_bake", "2m is below the policy's floor of 3m"),
+        (
+            {"canary": {"deadline": "9m"}},
+            "canary.deadline",
+            "9m is below the policy's floor of 10m",
+        ),
+        (
+            {"canary": {"min_requests": 1}},
+            "canary.min_requests",
+            "1 is below the policy's floor of 20",
+        ),
+        (
+            {"tests": {"unit": None}},
+            "tests.unit",
+            "is missing: the policy's floor of 80% coverage needs a command that runs the unit "
+            "tests",
+        ),
         ({"canary": {"watch": "1m"}}, "canary.watch", "1m is below the policy's floor of 30m"),
         (
             {"tests": {"coverage": "79%"}},
@@ -105,7 +129,13 @@ def test_tightening_is_always_allowed() -> None:
     tighter = {
         "soak": {"duration": "48h"},
         "approval": {"quorum": 3, "expires": "1h"},
-        "canary": {"steps": [1, 5, 25, 100], "min_bake": "10m", "watch": "2h"},
+        "canary": {
+            "steps": [1, 5, 25, 100],
+            "min_bake": "10m",
+            "deadline": "1h",
+            "min_requests": 100,
+            "watch": "2h",
+        },
         "tests": {"coverage": "95%"},
         "limits": {"errors": "0.1%", "p95": "100ms"},
     }
@@ -118,8 +148,24 @@ def test_a_rehearsal_is_allowed_where_the_policy_says_so() -> None:
 
 
 def test_the_policys_own_defaults_are_the_source_documents() -> None:
-    plan = ServicePlan.model_validate(MINIMAL)
+    plan = ServicePlan.model_validate({**MINIMAL, "tests": {"unit": "make test"}})
     assert list(violations(plan, Policy())) == []
+
+
+def test_a_short_deadline_is_no_way_around_the_floor_of_min_bake() -> None:
+    short = {"deadline": "50s", "extensions": 0, "min_requests": 1}
+    with pytest.raises(ValidationError, match=r"50s is shorter than min_bake \(3m\)"):
+        found({"canary": short})
+    assert [where for where, _ in found({"canary": {**short, "min_bake": "50s"}})] == [
+        "canary.min_bake",
+        "canary.deadline",
+        "canary.min_requests",
+    ]
+
+
+def test_without_a_floor_of_coverage_unit_tests_may_be_left_out() -> None:
+    free = Policy(floors=FLOORS.with_(coverage=0.0))
+    assert found({"tests": {"unit": None}}, free) == []
 
 
 ANN = Person(principal="ann", emails=("Ann@isa.example",), keys=("k1",), roles=(Role.APPROVER,))
@@ -133,6 +179,7 @@ def test_people_are_found_by_name_role_and_address_in_any_case() -> None:
     assert policy.holders(Role.APPROVER) == (ANN,)
     assert policy.principal_of("aNN@ISA.example") == "ann"
     assert policy.principal_of("eve@isa.example") is None
+    assert policy.unknown(("ann@isa.example", "eve@isa.example")) == ("eve@isa.example",)
 
 
 @pytest.mark.parametrize(

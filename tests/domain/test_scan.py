@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from domain.errors import PermanentFailure
 from domain.records import digest_of
-from domain.scan import SEVERITIES, summarise
+from domain.scan import SEVERITIES, ScanTarget, objection, summarise, target_of
 
 DIGEST = digest_of("report")
 IMAGE = "registry.example/album@sha256:" + "a" * 64
@@ -126,3 +126,59 @@ def test_the_same_finding_in_two_packages_blocks_once() -> None:
         match["vulnerability"]["id"] = "CVE-2026-9"
     summary = summarise(report, DIGEST, "critical")
     assert (summary.counts, summary.blocking) == ({"critical": 2}, ("CVE-2026-9",))
+
+
+OURS, OTHERS = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+FOLDER = ScanTarget("directory", "/builds/7/microservices/album")
+
+
+@pytest.mark.parametrize(
+    ("target", "image", "directory", "why"),
+    [
+        (ScanTarget("image", IMAGE, (OTHERS, OURS)), OURS, None, None),
+        (ScanTarget("image", IMAGE, (OTHERS,)), OURS, None, f"is about {OTHERS}, the image is"),
+        (ScanTarget("image", IMAGE, (OTHERS,)), OURS, ".", f"is about {OTHERS}, the image is"),
+        (ScanTarget("image", IMAGE), OURS, None, "names no image by its digest"),
+        (ScanTarget("unknown", "album.sbom"), OURS, "album", "names no image by its digest"),
+        (ScanTarget("image", IMAGE), None, "album", "names no image by its digest"),
+        # Which image it will be is not known before it is built; it is asked again then.
+        (ScanTarget("image", IMAGE, (OTHERS,)), None, "album", None),
+        (FOLDER, OURS, "microservices/album", None),
+        (FOLDER, OURS, "./microservices/album/", None),
+        (FOLDER, None, "microservices/album", None),
+        (FOLDER, OURS, None, "names no image by its digest"),
+        (FOLDER, OURS, "microservices/user", "not about microservices/user"),
+        (FOLDER, OURS, "services/album", "not about services/album"),
+        (FOLDER, OURS, "a/b/c/d/e/f/microservices/album", "not about a/b/c/d/e/f/"),
+        (FOLDER, OURS, ".", "not about ."),
+        (ScanTarget("directory", "."), OURS, ".", None),
+        (ScanTarget("directory", "dir:microservices/album"), OURS, "microservices/album", None),
+    ],
+)
+def test_a_report_counts_only_for_what_it_names(
+    target: ScanTarget, image: str | None, directory: str | None, why: str | None
+) -> None:
+    said = objection(target, image, directory)
+    assert (said is None) if why is None else (why in (said or "nothing"))
+
+
+def test_every_digest_of_a_report_names_its_image() -> None:
+    image = {"manifestDigest": OURS, "repoDigests": [f"isa/album@{OTHERS}"]}
+    assert target_of(grype(target=image), DIGEST).digests == (OTHERS, OURS)
+    assert target_of(trivy(), DIGEST) == ScanTarget("image", IMAGE, (OURS,))
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {"matches": [{}]},
+        {"matches": [None]},
+        {"matches": [], "source": ["odd"]},
+        {"Results": [{"Vulnerabilities": [{}]}]},
+        {"Results": ["text"]},
+        {"Results": [], "Metadata": "none"},
+    ],
+)
+def test_a_report_of_another_shape_is_refused_by_name(report: dict[str, Any]) -> None:
+    with pytest.raises(PermanentFailure, match=rf"{DIGEST} is neither grype's nor trivy's JSON"):
+        summarise(report, DIGEST, "critical")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.soak import NOTHING, SoakProgress, SoakWindow
+from domain.soak import NOTHING, SoakProgress, SoakWindow, exceeds
 
 HOUR = timedelta(hours=1)
 WINDOW = timedelta(minutes=30)
@@ -92,3 +92,18 @@ def test_the_sentence_tells_what_is_earned_what_was_unhealthy_and_how_often_it_b
     assert last.sentence == (
         "30m of 1d healthy time earned, 1 of 3 windows unhealthy, started again 1 times"
     )
+
+
+@given(st.integers(0, 10_000), st.integers(0, 10_000))
+def test_at_a_limit_of_zero_any_bad_request_exceeds_it_and_at_one_none(
+    requests: int, bad: int
+) -> None:
+    bad = min(bad, requests)
+    assert exceeds(requests, bad, 0.0) == (bad > 0)
+    assert not exceeds(requests, bad, 1.0)
+
+
+@given(st.integers(1, 2000), st.integers(1, 2000), st.floats(1e-12, 0.999))
+def test_more_bad_requests_never_look_better(requests: int, bad: int, limit: float) -> None:
+    bad = min(bad, requests)
+    assert exceeds(requests, bad, limit) >= exceeds(requests, bad - 1, limit)

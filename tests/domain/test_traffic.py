@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from domain.traffic import Backend, TrafficSplit, pods_needed
+from domain.traffic import Backend, TrafficSplit, pods_behind, pods_needed, pods_to_carry
 
 weights = st.integers(1, 100)
 
@@ -56,3 +56,27 @@ def test_without_a_stable_the_manifest_says_how_many_pods_but_never_none(
     weight: int, declared: int
 ) -> None:
     assert pods_needed(weight, 0, declared) == max(1, declared)
+
+
+@given(st.integers(1, 500))
+def test_the_pods_that_a_promoted_revision_replaced_are_enough_to_take_its_traffic_back(
+    replaced: int,
+) -> None:
+    assert pods_behind(pods_needed(100, replaced, 1)) == replaced
+
+
+@given(weights, st.integers(1, 1000), st.integers(0, 1000))
+def test_what_serves_may_lack_its_headroom_and_no_more(weight: int, asked: int, going: int) -> None:
+    needed = pods_to_carry(weight, asked, going)
+    assert 1 <= needed <= max(1, asked)
+    without_headroom = Fraction(asked) / Fraction(12, 10)
+    assert needed == 1 or needed < without_headroom + 1
+    if going >= asked and weight == 100:
+        assert needed >= without_headroom
+
+
+def test_one_ready_pod_of_twelve_carries_nobody_and_two_may_be_missing() -> None:
+    assert pods_to_carry(100, 12, 12) == 10
+    assert pods_to_carry(100, 15, 12) == 13
+    assert pods_to_carry(100, 1, 12) == 1
+    assert pods_to_carry(100, 12, 2) == 3  # as many as a small canary that goes would need

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60.0
 POLICY = """\
 version: 1
+defaults: {tests: {unit: make test}}
 people:
   - {principal: alice, emails: [alice@example.com], roles: [approver, operator]}
   - {principal: bob, emails: [bob@example.com], roles: [approver, release-manager]}
@@ -60,6 +61,14 @@ class Running:
                 if containing in line:
                     return line.rstrip()
         raise AssertionError(f"it ended without saying {containing!r}: {self.lines}")
+
+    async def problem(self, containing: str) -> str:
+        """The next line on stderr, which must contain the text."""
+        assert self.process.stderr is not None
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            line = (await self.process.stderr.readline()).decode().rstrip()
+        assert containing in line, line
+        return line
 
     def interrupt(self) -> None:
         """Ctrl-C."""

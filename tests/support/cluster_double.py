@@ -89,6 +89,18 @@ class ClusterDouble:
         if old is not None:
             self.retire(old.revision)
 
+    def must_serve(self, split: TrafficSplit, pods: int) -> None:
+        """Nobody returns to a revision that cannot take them: it is scaled up before."""
+        for backend in split.backends:
+            self.pods[backend.revision] = max(self.pods.get(backend.revision, 0), pods, 1)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether route and entry lead to one revision, which has pods."""
+        return self.split == TrafficSplit.all_to(self.entry) and bool(
+            self.entry and self.pods.get(self.entry)
+        )
+
     def undo(self, compensation: Compensation) -> UndoOutcome:
         """Carry out one compensation as the real activity does."""
         before = self.picture()
@@ -98,8 +110,10 @@ class ClusterDouble:
             case RestoreTraffic() if self.split.weight_of(compensation.revision) == 0:
                 return UndoOutcome.SUPERSEDED
             case RestoreTraffic():
+                self.must_serve(compensation.split, compensation.pods)
                 self.set_split(compensation.split)
             case RestoreEntry() if self.entry == compensation.revision:
+                self.must_serve(TrafficSplit.all_to(compensation.previous), 1)
                 self.entry = compensation.previous
             case RestoreCapacity():
                 self.minimums[compensation.revision] = compensation.min_replicas

@@ -42,7 +42,7 @@ from domain.steps import (
 from domain.traffic import StableRevision
 from sandbox.platform import Platform
 from tests.support.organisation import People, PolicyRepository
-from tests.support.sandbox import running_platform
+from tests.support.sandbox import eventually, running_platform
 from tests.support.site import SERVICE, Activities, Edit, Site, named_activities, running_site
 
 SPEED = 100.0
@@ -210,6 +210,21 @@ class World:
             plan=self.plan,
         )
         return request.with_(**changes)
+
+    async def grow(self, site: Site, revision: str, pods: int) -> None:
+        """The day's load comes and the autoscaler follows it."""
+        site.edit("Deployment", revision, lambda one: one["spec"].update(replicas=pods))
+        await eventually(lambda: site.ready(revision) == pods, f"{revision} has {pods} pods")
+
+    async def idle(self, site: Site, revision: str) -> None:
+        """Somebody scales a revision to zero by hand."""
+        site.edit("Deployment", revision, lambda one: one["spec"].update(replicas=0))
+        await eventually(lambda: site.ready(revision) == 0, f"{revision} has no pods")
+
+    def lose_policy(self) -> None:
+        """The policy's repository is out of reach."""
+        path = self.policy.worktree.path
+        path.rename(path.with_name("moved-away"))
 
     async def fault(self, site: Site, revision: str, fault: str) -> None:
         """A running revision falls ill."""

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateStage
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
 from activities.lanes import Lanes
@@ -36,7 +37,8 @@ from tests.support.release_records import bundle, request, stable
 from tests.support.temporal import workers
 from workflows.lane import LaneWorkflow
 from workflows.release import ReleaseWorkflow
-from workflows.rollback import Resolution, RollbackWorkflow
+from workflows.resolving import Resolution
+from workflows.rollback import RollbackWorkflow
 
 STAGING, PRODUCTION = Environment.STAGING, Environment.PRODUCTION
 Reaction = Callable[[], Awaitable[object]]
@@ -224,10 +226,11 @@ class World:
         """An operator says resume."""
         await self.signal(CommandName.RESUME, actor)
 
-    async def resolve(self, resolution: Resolution) -> str:
+    async def resolve(self, resolution: Resolution, actor: str = "otto") -> Answer:
         """Tell a stuck rollback what to do."""
-        answer: str = await self.rollback().execute_update(
-            "resolve", resolution, rpc_timeout=timedelta(seconds=20)
+        said = self.command(CommandName(f"resolve-{resolution}"), actor)
+        answer: Answer = await self.rollback().execute_update(
+            said.name.value, said, result_type=Answer, rpc_timeout=timedelta(seconds=20)
         )
         return answer
 
@@ -242,6 +245,16 @@ class World:
         return self.client.get_workflow_handle_for(
             RollbackWorkflow.run, rollback_id(release or self.request.release_id)
         )
+
+    async def has_rolled_back(self, release: str | None = None) -> bool:
+        """Whether a rollback of a release was ever started."""
+        try:
+            await self.rollback(release).describe()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return False
+        return True
 
     def lane(self, environment: Environment) -> WorkflowHandle[LaneWorkflow, None]:
         """A handle of an environment's lane."""
@@ -311,15 +324,15 @@ class World:
 def _told(call: Call) -> str | None:
     asked = call.asked
     match call.name:
-        case "create_revision":
-            return f"create in {asked.target.environment}"
+        case "create_revision" | "settle_release":
+            return f"{call.name.split('_')[0]} in {asked.target.environment}"
         case "shift_traffic":
             return f"{asked.target.environment} {asked.weight} %"
         case "observe_step":
             return f"watch {asked.weight} %" if asked.watch else f"judge {asked.weight} %"
         case "undo":
             return f"undo {asked.compensation.kind} in {asked.compensation.environment}"
-        case "run_unit_tests" | "judge_report" | "freeze_evidence" | "settle_release":
+        case "run_unit_tests" | "judge_report" | "freeze_evidence":
             return call.name.replace("_", " ")
     return None
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
+    from activities.approval import Approval
     from domain.commands import AcceptedCommand, Answer, Command, CommandName
     from domain.environments import CONTROL_QUEUE
     from domain.release import ReleaseRequest, ReleaseState
+    from domain.steps import Verification, VerifyCommand
     from starter.launch import start
 
 REFUSED = "mallory"
@@ -20,7 +24,10 @@ REFUSED = "mallory"
 
 @workflow.defn(name="ReleaseWorkflow")
 class StandInRelease:
-    """Has the names of the real one; refuses mallory, accepts everybody else."""
+    """Has the names of the real one; refuses mallory, accepts everybody else.
+
+    Where its change is known, the real gate's activity says who counts.
+    """
 
     @workflow.init
     def __init__(self, request: ReleaseRequest) -> None:
@@ -45,6 +52,11 @@ class StandInRelease:
         async def receive(command: Command) -> Answer:
             if command.actor == REFUSED:
                 return Answer(accepted=False, sentence=f"{name} refused: mallory wrote the change")
+            if (
+                self._state.change is not None
+                and not (said := await self._verify(command)).accepted
+            ):
+                return Answer(accepted=False, sentence=f"{name} refused: {said.sentence}")
             accepted = AcceptedCommand(
                 command=command,
                 principal=command.actor,
@@ -56,11 +68,25 @@ class StandInRelease:
 
         return receive
 
+    async def _verify(self, command: Command) -> Verification:
+        return await workflow.execute_activity_method(
+            Approval.verify_command,
+            VerifyCommand(
+                command=command,
+                release_id=self._state.request.release_id,
+                evidence=self._state.evidence,
+                change=self._state.change,
+            ),
+            start_to_close_timeout=timedelta(seconds=20),
+        )
+
 
 @asynccontextmanager
-async def answering(client: Client) -> AsyncIterator[None]:
-    """A worker of role control that serves it."""
-    async with Worker(client, task_queue=CONTROL_QUEUE, workflows=[StandInRelease]):
+async def answering(client: Client, *gate: Callable[..., Any]) -> AsyncIterator[None]:
+    """A worker of role control that serves it, and the gate's activities."""
+    async with Worker(
+        client, task_queue=CONTROL_QUEUE, workflows=[StandInRelease], activities=gate
+    ):
         yield
 
 

@@ -78,17 +78,24 @@ class Control:
         await self._world.called("announce_candidate", asked)
         await self._world.lanes.announce_candidate(asked)
 
+    @activity.defn(name="visit_lane")
+    async def visit_lane(self, asked: LaneRequest) -> None:
+        await self._world.called("visit_lane", asked)
+        await self._world.lanes.visit_lane(asked)
+
     @activity.defn(name="await_release_end")
-    async def await_release_end(self, release_id: str) -> HolderEnd:
-        await self._world.called("await_release_end", release_id)
+    async def await_release_end(self, holder: str) -> HolderEnd:
+        await self._world.called("await_release_end", holder)
         try:
-            return await self._world.lanes.await_release_end(release_id)
+            return await self._world.lanes.await_release_end(holder)
         except NotYet as not_yet:
             raise NotYet(str(not_yet), self._world.lane_poll) from not_yet
 
     @activity.defn(name="judge_report")
     async def judge_report(self, asked: ScanRequest) -> ScanOutcome:
         answer = await self._world.called("judge_report", asked)
+        if isinstance(answer, ScanOutcome):
+            return answer
         if answer == "no report":
             poll(asked.give_up_after)
             return ScanOutcome(summary=None, record=None)

@@ -50,8 +50,11 @@ async def skipping_server() -> AsyncIterator[WorkflowEnvironment]:
 
 
 @asynccontextmanager
-async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
-    """The real server on the wall clock, for updates, cancellation, termination and lanes."""
+async def dev_server(*, longest_history: int = 4096) -> AsyncIterator[WorkflowEnvironment]:
+    """The real server on the wall clock, for updates, cancellation, termination and lanes.
+
+    After `longest_history` events it suggests to continue as new.
+    """
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(BIN / "temporal"),
         data_converter=pydantic_data_converter,
@@ -61,6 +64,8 @@ async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
         dev_server_extra_args=[
             "--dynamic-config-value",
             'history.timerProcessorMaxTimeShift="10ms"',
+            "--dynamic-config-value",
+            f"limit.historyCount.suggestContinueAsNew={longest_history}",
         ],
     ) as server:
         yield server

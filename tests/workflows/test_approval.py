@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from domain.commands import CommandName
+from domain.commands import Command, CommandName
+from domain.lane import Ticket
 from domain.phases import Outcome, Phase
 from domain.plan import HOUR
 from tests.support.release_records import plan, request
@@ -76,3 +77,54 @@ async def test_an_approval_that_became_void_is_asked_for_again_with_new_evidence
     assert len(state.approvals) == 1
     assert state.evidence is not None
     assert digests[-1] == state.evidence.digest
+
+
+async def test_a_late_approval_of_void_evidence_does_not_count(world: World) -> None:
+    world.script("confirm_approval", "the stable revision changed")
+    late: list[Command] = []
+
+    async def approve() -> None:
+        late.append(world.command(CommandName.APPROVE, "paul"))
+        await world.signal(CommandName.APPROVE, "ann")
+
+    async def too_late() -> None:
+        await world.handle().signal(CommandName.APPROVE.value, late[0])
+        world.approves("ann")
+
+    world.when_told("approval needed", approve)
+    world.when_told("approval void", too_late)
+    state = await world.release()
+    assert state.outcome is Outcome.RELEASED
+    assert [a.principal for a in state.approvals] == ["ann"]
+    assert [refused.actor for refused in state.refusals] == ["paul"]
+    assert state.evidence is not None
+    assert {a.command.statement.evidence for a in state.approvals} == {state.evidence.digest}
+
+
+async def test_before_there_is_evidence_nothing_can_be_approved(world: World) -> None:
+    async def approve() -> None:
+        await world.signal(CommandName.APPROVE, "ann")
+
+    world.when("announce_candidate", approve)
+    world.approves("paul")
+    state = await world.release()
+    assert [a.principal for a in state.approvals] == ["paul"]
+    assert "there is no evidence to approve" in state.refusals[0].why
+
+
+async def test_a_release_whose_approval_became_void_can_still_be_superseded(world: World) -> None:
+    world.script("confirm_approval", "the stable revision changed")
+
+    async def newer() -> None:
+        ticket = Ticket(release_id="release-newer", service="album", commit="d" * 40)
+        await world.handle().signal("newer_candidate", ticket)
+
+    async def asked_again() -> None:
+        world.when_told("approval needed", newer)
+
+    world.approves("ann")
+    world.when_told("approval void", asked_again)
+    state = await world.release()
+    announced = [call for call in world.calls if call.name == "announce_candidate"]
+    assert len(announced) == 2
+    assert state.outcome is Outcome.SUPERSEDED

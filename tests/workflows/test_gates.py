@@ -7,6 +7,7 @@ import pytest
 from domain.errors import PermanentFailure, TransientFailure
 from domain.phases import Outcome, Phase
 from domain.plan import HOUR
+from domain.steps import ScanOutcome
 from tests.support.release_records import plan, request
 from tests.support.release_world import STAGING, World
 
@@ -52,6 +53,17 @@ async def test_without_a_scan_report_the_release_holds_and_goes_on_when_one_is_f
     assert scan.ended_at is not None
     assert scan.ended_at - scan.started_at >= 2 * HOUR
     assert len([text for text in world.told if text.startswith("holding: no scan report")]) == 1
+
+
+async def test_a_report_about_something_else_holds_and_says_why(world: World) -> None:
+    refused = ("scan report sha256:1 is about the directory /other, not about album",)
+    world.script("judge_report", ScanOutcome(summary=None, record=None, refused=refused))
+    world.approves()
+    assert (await world.release()).outcome is Outcome.RELEASED
+    (told,) = [text for text in world.told if text.startswith("holding: no scan report")]
+    assert f"({refused[0]}); attach one" in told
+    asked = [call.asked.known_refused for call in world.calls if call.name == "judge_report"]
+    assert asked == [(), refused]
 
 
 async def test_a_crashing_revision_in_staging_is_retired_and_nobody_was_sent_to_it(

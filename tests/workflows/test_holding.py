@@ -89,7 +89,17 @@ class TestPaused:
         self.resumes_at_guard(world, 4)
         await world.release()
         at_10 = [s for s in world.steps if s.endswith(" 10 %")]
-        assert at_10 == ["production 10 %", "judge 10 %", *["watch 10 %"] * 3]
+        judged_anew = "judge 10 %"
+        assert at_10 == ["production 10 %", "judge 10 %", *["watch 10 %"] * 3, judged_anew]
+
+    async def test_after_resume_it_is_judged_anew_before_anybody_more_gets_it(
+        self, world: World
+    ) -> None:
+        self.resumes_at_guard(world, 2)
+        world.canary_at(10).says((GOOD, Reason.relative), (BACK, Reason.worse))
+        state = await world.release()
+        assert state.outcome is Outcome.ROLLED_BACK
+        assert world.weights == [10, 0]
 
     async def test_it_is_rolled_back_if_the_canary_gets_worse(self, world: World) -> None:
         world.canary_at(10, watch=True).says((GOOD, Reason.relative), (BACK, Reason.worse))

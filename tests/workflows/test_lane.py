@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import TerminatedError
 
 from domain.commands import CommandName
 from domain.judge.verdict import Reason, Verdict
+from domain.lane import Ticket
 from domain.phases import Outcome
 from domain.traffic import TrafficSplit
 from tests.support.conditions import eventually
 from tests.support.release_records import plan, request
-from tests.support.release_world import PRODUCTION, STAGING, World
+from tests.support.release_world import PRODUCTION, STAGING, World, running
+from tests.support.temporal import dev_server
 from tests.workflows.conftest import SHORT
 
+POLL = timedelta(milliseconds=200)
 UNDONE = [
     f"undo {kind} in production"
     for kind in ("restore-traffic", "retire-revision", "restore-capacity")
@@ -87,8 +92,70 @@ async def test_what_a_terminated_canary_left_is_rolled_back_before_the_next_is_a
     assert (await live.rollback(first.release_id).result()).is_complete
     assert released.outcome is Outcome.RELEASED
     production = [step for step in live.steps if step.endswith("in production")]
-    assert production == ["create in production", *UNDONE, "create in production"]
+    again = ["create in production", "settle in production"]
+    assert production == ["create in production", *UNDONE, *again]
     assert live.weights == [10, 0, 10, 50, 100]
+
+
+@pytest.mark.parametrize("halted", [True, False])
+async def test_a_release_terminated_while_settling_keeps_its_users_and_a_person_is_told(
+    live: World, halted: bool
+) -> None:
+    async def terminate() -> None:
+        await live.handle().terminate("somebody clicked terminate")
+
+    live.approves()
+    if halted:
+        live.breaks("settle_release")
+        live.when_told("halted, nothing is changed", terminate)
+    else:
+        live.when("settle_release", terminate)
+    release = await live.starts()
+    with pytest.raises(WorkflowFailureError):
+        await release.result()
+    await live.is_told("closed without settling (terminated) in settle: nothing is changed")
+    await live.lane(PRODUCTION).result()
+    assert live.weights == [10, 50, 100]
+    assert not await live.has_rolled_back()
+    production = live.clusters[PRODUCTION]
+    assert production.split == TrafficSplit.all_to(live.revision)
+    assert production.entry == live.revision
+
+
+async def test_a_release_terminated_during_the_watch_is_rolled_back_and_its_thread_is_told(
+    live: World,
+) -> None:
+    async def terminate() -> None:
+        await live.handle().terminate("somebody clicked terminate")
+
+    live.approves()
+    live.when("observe_step", terminate, lambda asked: asked.watch)
+    release = await live.starts()
+    with pytest.raises(WorkflowFailureError):
+        await release.result()
+    await live.lane(PRODUCTION).result()
+    assert live.weights == [10, 50, 100, 0]
+    assert live.is_restored
+    said = f"{live.request.release_id} was closed without settling (terminated)"
+    assert f"rolling back: {said}" in live.told
+    assert live.told[-1].startswith("rolled back: 7 of 7 steps undone")
+
+
+async def test_a_terminated_rollback_is_not_taken_for_a_finished_one(live: World) -> None:
+    async def terminate_both() -> None:
+        await live.handle().terminate("somebody clicked terminate")
+        await live.rollback().terminate("and again")
+
+    live.approves()
+    live.canary_at(10).says((Verdict.ROLL_BACK, Reason.worse))
+    live.when("undo", terminate_both)
+    release = await live.starts()
+    with pytest.raises(WorkflowFailureError):
+        await release.result()
+    await live.is_told(
+        f"the rollback of {live.request.release_id} was closed before its end (terminated)"
+    )
+    await live.lane(PRODUCTION).result()
 
 
 async def test_a_terminated_soak_is_rolled_back_by_stagings_lane(live: World) -> None:
@@ -132,6 +199,37 @@ async def test_a_newer_bundle_that_has_soaked_supersedes_the_one_that_waits(live
     assert superseded.sentence == f"superseded by {newer.release_id} (bbbbbbbbbb)"
     for environment in (STAGING, PRODUCTION):
         assert live.clusters[environment].split == TrafficSplit.all_to(released.revision)
+
+
+async def test_who_is_superseded_just_before_the_lane_starts_anew_is_told_all_the_same() -> None:
+    async with dev_server(longest_history=30) as server, running(server, lane_poll=POLL) as world:
+        world.request = request(plan=plan(**SHORT))
+        first, second = world.also("a" * 40), world.also("b" * 40)
+        newer = Ticket(release_id="release-album-newer", service="album", commit="d" * 40)
+        runs: list[str] = []
+
+        async def stay_in_production() -> None:
+            await world.signal(CommandName.PAUSE, "otto", release=first.release_id)
+            await world.starts(second)
+
+        async def terminate_the_first() -> None:
+            await world.handle(first.release_id).terminate("somebody clicked terminate")
+
+        async def announce_while_the_lane_clears_up() -> None:
+            lane = world.lane(PRODUCTION)
+            for _ in range(30):
+                await lane.signal("leave", "nobody")
+            runs.append((await lane.describe()).run_id or "")
+            await lane.signal("announce", newer)
+
+        world.approves(release=first.release_id)
+        world.when("observe_step", stay_in_production)
+        world.when_told(f"tidegate approve {second.release_id}", terminate_the_first)
+        world.when("undo", announce_while_the_lane_clears_up)
+        await world.starts(first)
+        await eventually(lambda: len(runs) == 1)
+        assert (await world.handle(second.release_id).result()).outcome is Outcome.SUPERSEDED
+        assert (await world.lane(PRODUCTION).describe()).run_id != runs[0]
 
 
 async def test_a_plan_that_keeps_waits_on_although_something_newer_has_soaked(

@@ -38,7 +38,8 @@ async def test_a_good_release_takes_every_step_in_order_and_serves_everybody(wor
         "production 100 %",
         "judge 100 %",
         "watch 100 %",
-        "settle release",
+        "settle in production",
+        "settle in staging",
     ]
     for cluster in world.clusters.values():
         assert cluster.split.weight_of(state.revision) == 100
@@ -143,3 +144,17 @@ async def test_lists_can_be_filtered_by_what_people_ask_for(live: World) -> None
         "TidegateOutcome": "RELEASED",
         "TidegateWeight": 100,
     } | {pair.key.name: pair.value for pair in found if pair.key.name == "BuildIds"}
+
+
+async def test_what_cannot_be_settled_in_staging_is_told_and_keeps_nobody_waiting(
+    world: World,
+) -> None:
+    world.approves()
+
+    async def breaks() -> None:
+        world.breaks("settle_release")
+
+    world.when("settle_release", breaks, lambda asked: asked.target.environment is STAGING)
+    state = await world.release()
+    assert state.outcome is Outcome.RELEASED
+    assert any("left in staging: settle_release is forbidden" in text for text in world.told)

@@ -13,7 +13,8 @@ from domain.traffic import TrafficSplit
 from tests.support.conditions import eventually
 from tests.support.release_records import plan, request, stable
 from tests.support.release_world import PRODUCTION, STAGING, World
-from workflows.rollback import Resolution, RollbackWorkflow
+from workflows.resolving import Resolution
+from workflows.rollback import RollbackWorkflow
 
 WORSE = (Verdict.ROLL_BACK, Reason.worse)
 UNDONE = [
@@ -145,7 +146,7 @@ class TestStuck:
 
     async def paged(self, live: World) -> None:
         release = await live.starts()
-        await eventually(lambda: any("Say retry, skip or give-up" in text for text in live.told))
+        await eventually(lambda: any("tidegate resolve" in text for text in live.told))
         assert (await release.describe()).status is not None
         assert live.clusters[PRODUCTION].pods[live.revision] > 0
         assert undone(live) == UNDONE[:1]
@@ -153,7 +154,10 @@ class TestStuck:
     async def test_retry_goes_on_where_it_stood(self, live: World) -> None:
         await self.paged(live)
         answer = await live.resolve(Resolution.RETRY)
-        assert answer.startswith("retry: return production traffic")
+        assert answer.accepted
+        assert answer.sentence.startswith(
+            "retry by otto: otto says so; it was stuck at: return production traffic"
+        )
         state = await live.handle().result()
         assert state.outcome is Outcome.ROLLED_BACK
         assert undone(live) == [UNDONE[0], *UNDONE]
@@ -175,8 +179,32 @@ class TestStuck:
         state = await live.handle().result()
         assert state.outcome is Outcome.ROLLBACK_INCOMPLETE
         assert "still open: return production traffic" in state.stages[-1].sentence
+        assert state.weight == 10
         assert undone(live) == UNDONE[:1]
         assert live.clusters[PRODUCTION].pods[live.revision] > 0
+
+    async def test_somebody_who_may_not_resolves_nothing(self, live: World) -> None:
+        await self.paged(live)
+        live.refused_actors.add("mallory")
+        answer = await live.resolve(Resolution.SKIP, "mallory")
+        assert (answer.accepted, answer.sentence) == (
+            False,
+            "resolve-skip refused: mallory may not",
+        )
+        assert undone(live) == UNDONE[:1]
+        stuck = (await live.rollback().query(RollbackWorkflow.state)).stuck
+        assert stuck is not None
+        assert stuck.compensation.kind == "restore-traffic"
+        await live.resolve(Resolution.RETRY)
+        assert (await live.handle().result()).outcome is Outcome.ROLLED_BACK
+
+    async def test_the_page_says_the_command_that_goes_on(self, live: World) -> None:
+        await self.paged(live)
+        said = f"Say: tidegate resolve {live.request.release_id} retry|skip|give-up --reason TEXT"
+        assert any(text.endswith(said) for text in live.told)
+        await live.resolve(Resolution.RETRY)
+        await live.handle().result()
+        assert "retry by otto: otto says so" in live.told
 
     async def test_a_cancel_of_the_rollback_does_not_stop_it(self, live: World) -> None:
         await self.paged(live)
@@ -219,6 +247,22 @@ async def test_an_undo_that_destroys_nobody_does_not_stop_the_rest(world: World)
     report = await world.rollback().query(RollbackWorkflow.state)
     assert not report.is_complete
     assert "still open: set the autoscaler minimum" in report.sentence
+    assert state.weight == 0
+
+
+async def test_pods_that_cannot_be_retired_are_paged_and_stop_nothing(world: World) -> None:
+    world.approves()
+    world.canary_at(10).says(WORSE)
+
+    async def break_it() -> None:
+        world.breaks("undo")
+
+    world.when("undo", break_it, lambda asked: asked.compensation.kind == "retire-revision")
+    state = await world.release()
+    assert state.outcome is Outcome.ROLLBACK_INCOMPLETE
+    assert undone(world) == UNDONE
+    paged = f"rollback of {world.request.release_id} goes on, but could not scale {world.revision}"
+    assert any(text.startswith(paged) for text in world.told)
 
 
 async def test_staging_is_undone_after_production(world: World) -> None:

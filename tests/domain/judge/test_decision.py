@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domain.judge import (
     Counts,
@@ -495,6 +497,38 @@ def test_a_silent_service_is_advanced_after_deadline_and_extensions() -> None:
     stalled = changed(rules, stale_after=timedelta(hours=2))
     assert judged(reachable, stalled, 39 * MINUTE).reason is Reason.quiet
     assert judged(reachable, stalled, 40 * MINUTE).reason is Reason.quiet
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.integers(0, 3),
+    st.integers(0, 3600),
+    st.integers(0, 5),
+)
+def test_nothing_is_advanced_without_proof_before_it_has_baked(
+    bake: int, deadline: int, extensions: int, seconds: int, requests: int
+) -> None:
+    rules = changed(
+        min_bake=bake * MINUTE,
+        deadline=deadline * MINUTE,
+        extensions=extensions,
+        limits={"errors": 0.001},
+        stale_after=timedelta(hours=2),
+    )
+    state = after(rules, [counts(requests, 0, 9 * requests, 0)] * 60)
+    judgement = judged(state, rules, timedelta(seconds=seconds))
+    if judgement.reason in (Reason.quiet, Reason.quiet_hold, Reason.needs_load):
+        assert seconds >= 60 * bake
+
+
+def test_a_deadline_before_the_bake_does_not_shorten_it() -> None:
+    rules = changed(min_bake=20 * MINUTE, deadline=MINUTE, extensions=0, limits={"errors": 0.001})
+    rules = changed(rules, stale_after=timedelta(hours=2))
+    state = after(rules, [TRICKLE] * 60)
+    early = judged(state, rules, 19 * MINUTE)
+    assert (early.verdict, early.reason) == (Verdict.HOLD, Reason.gathering)
+    assert judged(state, rules, 20 * MINUTE).reason is Reason.quiet
 
 
 def test_a_plan_may_hold_a_quiet_service() -> None:

@@ -13,7 +13,7 @@ from domain.revision import Manifest
 OPENED_BY_TRAFFIC = ("HTTPRoute", "Service")
 
 
-async def ensure_shared(cluster: Cluster, manifest: Manifest) -> None:
+async def ensure_service_object(cluster: Cluster, manifest: Manifest) -> None:
     """Create a shared object, or see that the live one already is what the bundle says.
 
     Raises PermanentFailure naming the object when it differs: serving two versions by a widened
