@@ -18,7 +18,7 @@ PATHS = {
     "GET /sandbox/state": "routes, revisions, users, faults, outages, urls",
     "GET /sandbox/users/{environment}/{service}": "requests and failures, by revision",
     "GET|POST|DELETE /sandbox/faults": "{environment, service or revision, fault: errors=5%}",
-    "GET|POST|DELETE /sandbox/outage": "{system: registry, environment, seconds}",
+    "GET|POST|DELETE /sandbox/outage": "{system: registry, environment, seconds, mode: hang}",
     "POST /sandbox/traffic": "{production: 20} requests per second and service",
 }
 
@@ -107,8 +107,11 @@ class Control:
         seconds = given.get("seconds")
         if seconds is not None and (not isinstance(seconds, int | float) or seconds <= 0):
             raise _bad("seconds must be a number above zero, or absent: until DELETE")
+        mode = given.get("mode", "refuse")
+        if mode not in ("refuse", "hang"):
+            raise _bad(f"no mode {mode!r}; there are: refuse, hang")
         for outage in self._chosen(given):
-            outage.begin(seconds)
+            outage.begin(seconds, hang=mode == "hang")
         return await self._outages(request)
 
     async def _end_outage(self, request: web.Request) -> web.Response:

@@ -10,7 +10,8 @@ from statistics import NormalDist
 
 # The OpenTelemetry advice for http.server.request.duration, in seconds; above is +Inf.
 EDGES = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-EDGE_LABELS = (*(f"{edge:g}" for edge in EDGES), "+Inf")
+# Prometheus 3 stores every edge as a float, `1` as `1.0`.
+EDGE_LABELS = (*(str(edge) for edge in EDGES), "+Inf")
 MEDIAN_SECONDS = 0.060
 SIGMA = 0.5
 _NORMAL = NormalDist()

@@ -123,7 +123,14 @@ class Slack:
 
     def _list(self, _arguments: Arguments) -> Answer:
         found = [
-            {"id": one.id, "name": one.name, "is_channel": True, "is_member": True}
+            {
+                "id": one.id,
+                "name": one.name,
+                "is_archived": False,
+                "is_channel": True,
+                "is_member": True,
+                "is_private": False,
+            }
             for one in self.channels
         ]
         return {"channels": found, "response_metadata": {"next_cursor": ""}}

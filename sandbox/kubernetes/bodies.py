@@ -45,7 +45,7 @@ async def read_any(request: web.Request) -> Any:
 
 async def delete_options(request: web.Request, info: RequestInfo) -> DeleteOptions:
     """Delete options from the body and, for what it leaves out, from the query."""
-    options = await read_object(request) if request.can_read_body else {}
+    options = await read_object(request) if request.body_exists else {}
     query = info.query
     grace = options.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
     policy = options.get("propagationPolicy") or query.get("propagationPolicy") or "Background"

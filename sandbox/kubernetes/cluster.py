@@ -70,6 +70,7 @@ class Cluster:
         self.token = self._api.token = secrets.token_urlsafe(24)
         self._control_plane.start()
         beginnings.fill(self.store, self.name)
+        self.store.forget()
         self._certificate = self_signed(host)
         context = self._certificate.server_context()
         self.url = f"https://{await self._serve(self._api.app(), host, port, context)}"

@@ -29,6 +29,21 @@ def _deployment(manifest: Manifest) -> None:
     if strategy["type"] == "RollingUpdate":
         _fill(strategy.setdefault("rollingUpdate", {}), maxSurge="25%", maxUnavailable="25%")
     _template(spec)
+    _fill(manifest, status={})
+
+
+def _network_policy(manifest: Manifest) -> None:
+    spec = manifest.setdefault("spec", {})
+    kinds = ["Ingress", "Egress"] if "egress" in spec else ["Ingress"]
+    _fill(spec, podSelector={}, policyTypes=kinds)
+    for rule in [*(spec.get("ingress") or ()), *(spec.get("egress") or ())]:
+        for port in rule.get("ports") or ():
+            _fill(port, protocol="TCP")
+
+
+def _disruption_budget(manifest: Manifest) -> None:
+    counts = ("currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods")
+    _fill(manifest, status=dict.fromkeys(counts, 0))
 
 
 def _replica_set(manifest: Manifest) -> None:
@@ -119,6 +134,7 @@ def _http_route(manifest: Manifest) -> None:
 
 def _autoscaler(manifest: Manifest) -> None:
     _fill(manifest.setdefault("spec", {}), minReplicas=1)
+    _fill(manifest, status={"currentMetrics": None, "desiredReplicas": 0})
 
 
 def _secret(manifest: Manifest) -> None:
@@ -140,6 +156,8 @@ _DEFAULTS: dict[str, Callable[[Manifest], None]] = {
     "replicasets": _replica_set,
     "jobs": _job,
     "pods": _pod,
+    "networkpolicies": _network_policy,
+    "poddisruptionbudgets": _disruption_budget,
     "services": _service,
     "httproutes": _http_route,
     "horizontalpodautoscalers": _autoscaler,

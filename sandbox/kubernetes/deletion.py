@@ -105,7 +105,9 @@ def _check_preconditions(resource: str, manifest: Manifest, preconditions: Manif
             text = (
                 f"{why} ({metadata[name]}). The object might have been deleted and then recreated"
             )
-            raise conflict(resource, BY_NAME[resource].group, metadata["name"], text)
+            kind = BY_NAME[resource]
+            # Here, and only here, the server names the kind and not the resource.
+            raise conflict(kind.kind, kind.group, metadata["name"], text)
 
 
 def _mark(

@@ -12,16 +12,14 @@ from sandbox.kubernetes.status import Manifest, StatusError, bad_request
 
 
 def json_patch(manifest: Manifest, operations: Any) -> Manifest:
-    """Apply RFC 6902 operations; a failed one is the real server's 422, a malformed patch a 400."""
+    """Apply RFC 6902 operations; one that fails or is none is a 422, what is no list a 400."""
+    if not isinstance(operations, list) or not all(isinstance(one, dict) for one in operations):
+        raise bad_request("a JSON patch is a list of operations")
     try:
-        patch = jsonpatch.JsonPatch(operations)
-    except (jsonpatch.InvalidJsonPatch, jsonpointer.JsonPointerException, TypeError) as error:
-        raise bad_request(f"invalid JSON patch: {error}") from error
-    try:
-        patched: Manifest = patch.apply(manifest)
+        patched: Manifest = jsonpatch.JsonPatch(operations).apply(manifest)
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
         message = "the server rejected our request due to an error in our request"
-        raise StatusError(422, "Invalid", message) from error
+        raise StatusError(422, "Invalid", message, {}) from error
     return patched
 
 

@@ -26,10 +26,11 @@ class ServiceProxy:
         name, port = _name_and_port(info.name)
         service = self._store.require("services", info.namespace, name)
         if port and not _has_port(service, port):
-            raise _unavailable(f'no service port "{port}" found for service "{name}"')
+            shown = port if port.isdigit() else f'"{port}"'
+            raise _unavailable(f'no service port {shown} found for service "{name}"')
         pods = service_pods(self._store, info.namespace or "", name)
         if not pods:
-            raise _unavailable(f'no endpoints available for service "{info.name}"')
+            raise _unavailable(f'no endpoints available for service "{name}"')
         return await self._answers.answer(self._chance.choice(pods), info.rest or "/")
 
 

@@ -57,12 +57,13 @@ def read_list(store: Store, info: RequestInfo, accept: str) -> Manifest:
     if wants_table(accept):
         table = as_table(info.resource, items, info.query.get("includeObject", "Metadata"))
         return {**table, "metadata": metadata}
-    return {
-        "kind": f"{info.resource.kind}List",
-        "apiVersion": info.resource.api_version,
-        "metadata": metadata,
-        "items": items,
-    }
+    kind = info.resource
+    head = {"kind": f"{kind.kind}List", "apiVersion": kind.api_version}
+    if kind.custom:
+        return {**head, "metadata": {"continue": "", **metadata}, "items": items}
+    # Only custom objects repeat in a list what the list itself says.
+    bare = [{k: v for k, v in m.items() if k not in ("kind", "apiVersion")} for m in items]
+    return {**head, "metadata": metadata, "items": bare}
 
 
 def _key(manifest: Manifest) -> tuple[str, str]:

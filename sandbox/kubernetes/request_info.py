@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from sandbox.kubernetes.resources import Resource, find
+from sandbox.kubernetes.resources import Resource, find, groups
 from sandbox.kubernetes.status import bad_request
 
 _WRITE_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
@@ -60,6 +60,20 @@ def parse(method: str, path: str, query: Mapping[str, str]) -> RequestInfo | Non
     tail = path.split("/proxy", 1)[1] if subresource == "proxy" else "/".join(rest[3:])
     info = RequestInfo("", resource, namespace, name, subresource, tail, query)
     return replace(info, verb=_verb(method, info))
+
+
+def may_be_served(path: str) -> bool:
+    """Whether a real API server may know a path that the sandbox does not.
+
+    It knows more groups of Kubernetes' own, no other version of those here, and of the rest only
+    what somebody installed; what it does not know it calls a page that is not found.
+    """
+    parts = path.strip("/").split("/")
+    if parts[0] != "apis" or len(parts) < 3:
+        return True
+    group, version = parts[1:3]
+    ours = "." not in group or group.endswith(".k8s.io")
+    return ours and groups().get(group, version) == version
 
 
 def _verb(method: str, info: RequestInfo) -> str:

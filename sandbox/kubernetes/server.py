@@ -19,8 +19,9 @@ from sandbox.kubernetes.deletion import delete
 from sandbox.kubernetes.eviction import evict
 from sandbox.kubernetes.proxy import ServiceProxy
 from sandbox.kubernetes.reading import read_list, read_one
-from sandbox.kubernetes.request_info import RequestInfo, parse
+from sandbox.kubernetes.request_info import RequestInfo, may_be_served, parse
 from sandbox.kubernetes.requests import RequestLog, RequestRecord
+from sandbox.kubernetes.reviews import review
 from sandbox.kubernetes.scale import scale_of
 from sandbox.kubernetes.status import Manifest, StatusError, not_implemented
 from sandbox.kubernetes.store import Store
@@ -29,6 +30,8 @@ from sandbox.kubernetes.writing import Writer
 
 logger = logging.getLogger(__name__)
 MAX_BODY_BYTES = 3 * 2**20
+# What the server answers to their deletion is the object, to that of others a Status.
+_DELETED_AND_SHOWN = ("pods", "resourcequotas", "serviceaccounts", "services")
 _OPEN_PATHS = ("/healthz", "/livez", "/readyz", "/version")
 
 
@@ -70,8 +73,14 @@ class ApiServer:
             return answer
         info = parse(request.method, request.path, request.query)
         if info is None:
-            return self._refused(request, not_implemented(request.method, request.path))
+            return self._unknown(request)
         return await self._audited(request, info)
+
+    def _unknown(self, request: web.Request) -> web.Response:
+        if may_be_served(request.path):
+            return self._refused(request, not_implemented(request.method, request.path))
+        self._record(request, None, 404)
+        return web.Response(status=404, text="404 page not found\n")
 
     def _refused(self, request: web.Request, error: StatusError) -> web.Response:
         self._record(request, None, error.code)
@@ -102,7 +111,7 @@ class ApiServer:
         if info.verb == "proxy" and info.resource.plural == "services":
             return await self._proxy.answer(request, info)
         if info.resource.plural == "selfsubjectaccessreviews" and info.verb == "create":
-            return _json({**await read_object(request), "status": {"allowed": True}}, 201)
+            return _json(review(info.resource, await read_object(request), manager(request)), 201)
         if info.subresource == "eviction" and info.verb == "create":
             return _json(evict(self._store, info, await read_object(request)), 201)
         known = ("", "status", "scale") if "scale" in info.resource.subresources else ("", "status")
@@ -142,7 +151,8 @@ class ApiServer:
         options = await delete_options(request, info)
         kind = info.resource
         manifest = delete(self._store, kind.plural, info.namespace, info.name, options)
-        if self._store.get(kind.plural, info.namespace, info.name) is not None:
+        remains = self._store.get(kind.plural, info.namespace, info.name) is not None
+        if remains or kind.plural in _DELETED_AND_SHOWN:
             return _json(manifest)
         details = {"name": info.name, "kind": kind.plural, "uid": manifest["metadata"]["uid"]}
         details |= {"group": kind.group} if kind.group else {}
@@ -212,7 +222,9 @@ class ApiServer:
 
 
 def _json(manifest: Manifest, status: int = 200) -> web.Response:
-    return web.json_response(manifest, status=status)
+    # Not `json_response`: the API server names no character set.
+    body, headers = json.dumps(manifest).encode(), {"Content-Type": "application/json"}
+    return web.Response(status=status, body=body, headers=headers)
 
 
 def _failure(error: StatusError) -> web.Response:

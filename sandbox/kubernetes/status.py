@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 Manifest = dict[str, Any]
+_CAUSES = {
+    "Duplicate value": "FieldValueDuplicate",
+    "Forbidden": "FieldValueForbidden",
+    "Not found": "FieldValueNotFound",
+    "Required value": "FieldValueRequired",
+    "Too many": "FieldValueTooMany",
+    "Unsupported value": "FieldValueNotSupported",
+}
 
 
 class StatusError(Exception):
-    """An answer of the API server that is not a success; `body()` is its wire form."""
+    """An answer of the API server that is not a success; `body()` is its wire form.
+
+    Empty details are written, None are left out, as the server does for each kind of failure.
+    """
 
     def __init__(
         self, code: int, reason: str, message: str, details: Manifest | None = None
@@ -17,25 +28,22 @@ class StatusError(Exception):
         self.code = code
         self.reason = reason
         self.message = message
-        self.details = details or {}
+        self.details = details
 
     def body(self) -> Manifest:
         """The `Status` object of meta/v1, as JSON-ready data."""
-        return {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": self.message,
-            "reason": self.reason,
-            "details": self.details,
-            "code": self.code,
-        }
+        head = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+        body = {**head, "message": self.message, "code": self.code}
+        if self.reason:
+            body["reason"] = self.reason
+        if self.details is not None:
+            body["details"] = self.details
+        return body
 
 
 def _named(resource: str, group: str, name: str) -> Manifest:
-    details = {"name": name, "kind": resource}
-    return {**details, "group": group} if group else details
+    details = {"name": name, "kind": resource, "group": group}
+    return {field: text for field, text in details.items() if text}
 
 
 def qualified(resource: str, group: str) -> str:
@@ -63,15 +71,20 @@ def conflict(resource: str, group: str, name: str, why: str) -> StatusError:
 
 def invalid(kind: str, group: str, name: str, causes: list[tuple[str, str]]) -> StatusError:
     """422: `causes` are (field path, sentence) pairs, each named in the message."""
-    listed = [f"{field}: {sentence}" for field, sentence in causes]
+    listed = list(dict.fromkeys(f"{field}: {sentence}" for field, sentence in causes))
     summary = listed[0] if len(listed) == 1 else f"[{', '.join(listed)}]"
     details = _named(kind, group, name)
     details["causes"] = [
-        {"reason": "FieldValueInvalid", "message": sentence, "field": field}
+        {"reason": _cause_of(sentence), "message": sentence, "field": field}
         for field, sentence in causes
     ]
     message = f'{qualified(kind, group)} "{name}" is invalid: {summary}'
     return StatusError(422, "Invalid", message, details)
+
+
+def _cause_of(sentence: str) -> str:
+    begins = (reason for text, reason in _CAUSES.items() if sentence.startswith(text))
+    return next(begins, "FieldValueInvalid")
 
 
 def bad_request(message: str) -> StatusError:

@@ -85,6 +85,11 @@ class Store:
             raise gone(f"too old resource version: {version} ({self._forgotten})")
         return [e for e in self._events if e.resource == resource and e.version > version]
 
+    def forget(self) -> None:
+        """Lose the event log: no watch can begin at a version from before now."""
+        self._events.clear()
+        self._forgotten = self.version
+
     def create(self, resource: str, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Store a new object and give it uid, version, generation and creation time."""
         kind = BY_NAME[resource]
@@ -171,7 +176,7 @@ class Store:
                 raise conflict(kind.plural, kind.group, before["name"], STALE)
         kept = ("resourceVersion", "uid", "creationTimestamp", "generation")
         after.update({field: before[field] for field in kept if field in before})
-        if kind.generation and _desired(old) != _desired(changed):
+        if kind.generation and _desired(kind, old) != _desired(kind, changed):
             after["generation"] = before["generation"] + 1
         return changed
 
@@ -203,5 +208,12 @@ class Store:
             self._telling = False
 
 
-def _desired(manifest: Manifest) -> Manifest:
-    return {k: v for k, v in manifest.items() if k not in ("metadata", "status")}
+def _desired(kind: Resource, manifest: Manifest) -> Manifest:
+    desired = {k: v for k, v in manifest.items() if k not in ("metadata", "status")}
+    if kind.plural == "deployments":
+        # Its annotations are copied to its ReplicaSets, so they count as wanted too; but not
+        # the one that its controller writes.
+        annotations = manifest["metadata"].get("annotations") or {}
+        wanted = {k: v for k, v in annotations.items() if k != "deployment.kubernetes.io/revision"}
+        return {**desired, "annotations": wanted}
+    return desired

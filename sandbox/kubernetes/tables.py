@@ -11,6 +11,12 @@ from sandbox.kubernetes.status import Manifest
 
 Cell = Callable[[Manifest], Any]
 NONE = "<none>"
+_TYPES = {
+    ("poddisruptionbudgets", "Allowed Disruptions"): "integer",
+    ("replicasets", "Desired"): "integer",
+    ("replicasets", "Current"): "integer",
+    ("replicasets", "Ready"): "integer",
+}
 
 
 def as_table(kind: Resource, items: Iterable[Manifest], include: str = "Metadata") -> Manifest:
@@ -22,8 +28,8 @@ def as_table(kind: Resource, items: Iterable[Manifest], include: str = "Metadata
         "apiVersion": "meta.k8s.io/v1",
         "metadata": {},
         "columnDefinitions": [
-            _definition("Name", name_priority),
-            *(_definition(c[0], c[2]) for c in columns),
+            _definition(kind, "Name", name_priority),
+            *(_definition(kind, c[0], c[2]) for c in columns),
         ],
         "rows": [
             {
@@ -35,10 +41,11 @@ def as_table(kind: Resource, items: Iterable[Manifest], include: str = "Metadata
     }
 
 
-def _definition(name: str, priority: int) -> Manifest:
+def _definition(kind: Resource, name: str, priority: int) -> Manifest:
+    is_date = kind.custom and name == "Age"
     return {
         "name": name,
-        "type": "string",
+        "type": "date" if is_date else _TYPES.get((kind.plural, name), "string"),
         "format": "name" if name == "Name" else "",
         "description": "",
         "priority": priority,
@@ -235,8 +242,8 @@ COLUMNS: dict[str, tuple[tuple[str, Cell, int], ...]] = {
         _AGE,
     ),
     "poddisruptionbudgets": (
-        ("Min Available", _at("spec.minAvailable", "N/A"), 0),
-        ("Max Unavailable", _at("spec.maxUnavailable", "N/A"), 0),
+        ("Min Available", lambda b: str(_at("spec.minAvailable", "N/A")(b)), 0),
+        ("Max Unavailable", lambda b: str(_at("spec.maxUnavailable", "N/A")(b)), 0),
         ("Allowed Disruptions", _at("status.disruptionsAllowed"), 0),
         _AGE,
     ),
@@ -263,5 +270,5 @@ COLUMNS: dict[str, tuple[tuple[str, Cell, int], ...]] = {
         ("Programmed", _programmed, 0),
         _AGE,
     ),
-    "httproutes": (("Hostnames", lambda r: r["spec"].get("hostnames") or [], 0), _AGE),
+    "httproutes": (("Hostnames", lambda r: r["spec"].get("hostnames") or None, 0), _AGE),
 }

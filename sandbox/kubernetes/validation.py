@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +15,36 @@ from sandbox.kubernetes.status import Manifest, invalid
 Causes = list[tuple[str, str]]
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-_SERVICE_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?$")
 _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
 _IMMUTABLE = "field is immutable"
+_LABEL_FORM = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_VALUE_FORM = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+_ENDS = "and must start and end with an alphanumeric character"
+_SUBDOMAIN_RULE = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
+    f"'.', {_ENDS} (e.g. 'example.com', regex used for validation is "
+    rf"'{_LABEL_FORM}(\.{_LABEL_FORM})*')"
+)
+_LABEL_RULE = (
+    f"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', {_ENDS}"
+    f" (e.g. 'my-name',  or '123-abc', regex used for validation is '{_LABEL_FORM}')"
+)
+_VALUE_RULE = (
+    f"a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.',"
+    f" {_ENDS} (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    f"'({_VALUE_FORM})?')"
+)
+_KEY_RULE = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',"
+    "  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+_POLICIES = '"Ingress", "Egress"'
+_NOT_CHECKED = (
+    "some validation rules were not checked because the object was invalid; correct the existing "
+    "errors to complete validation"
+)
+_CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+_LONGEST_KEY = 253
 MAX_BACKENDS = 16
 MAX_WEIGHT = 1_000_000
 
@@ -31,7 +59,7 @@ def validate(kind: Resource, manifest: Manifest, old: Manifest | None = None) ->
 
 
 def _bad(value: object, why: str) -> str:
-    shown = f'"{value}"' if isinstance(value, str) else str(value)
+    shown = json.dumps(value, separators=(",", ":"), sort_keys=True)
     return f"Invalid value: {shown}: {why}"
 
 
@@ -43,12 +71,11 @@ def _metadata(kind: Resource, metadata: Manifest) -> Causes:
     else:
         pattern, longest, what = _name_rule(kind)
         if not isinstance(name, str) or len(name) > longest or not pattern.match(name):
-            causes.append(("metadata.name", _bad(name, f"must be {what}")))
+            causes.append(("metadata.name", _bad(name, what)))
     for key, value in (metadata.get("labels") or {}).items():
         causes += _qualified_name("metadata.labels", key)
         if not isinstance(value, str) or len(value) > 63 or (value and not _QUALIFIED.match(value)):
-            why = "a valid label must be an empty string or consist of at most 63 alphanumeric "
-            causes.append(("metadata.labels", _bad(value, why + "characters, '-', '_' or '.'")))
+            causes.append(("metadata.labels", _bad(value, _VALUE_RULE)))
     for key, value in (metadata.get("annotations") or {}).items():
         causes += _qualified_name("metadata.annotations", key.lower())
         if not isinstance(value, str):
@@ -57,11 +84,9 @@ def _metadata(kind: Resource, metadata: Manifest) -> Causes:
 
 
 def _name_rule(kind: Resource) -> tuple[re.Pattern[str], int, str]:
-    if kind.plural == "services":
-        return _SERVICE_NAME, 63, "a DNS-1035 label of at most 63 characters"
-    if kind.plural == "namespaces":
-        return _LABEL, 63, "a lowercase RFC 1123 label of at most 63 characters"
-    return _SUBDOMAIN, 253, "a lowercase RFC 1123 subdomain of at most 253 characters"
+    if kind.plural in ("namespaces", "services"):
+        return _LABEL, 63, _LABEL_RULE
+    return _SUBDOMAIN, 253, _SUBDOMAIN_RULE
 
 
 def _qualified_name(field: str, key: str) -> Causes:
@@ -153,7 +178,10 @@ def _service(manifest: Manifest, old: Manifest | None) -> Causes:
     if not ports and spec.get("type") != "ExternalName" and spec.get("clusterIP") != "None":
         causes.append(("spec.ports", "Required value"))
     for index, port in enumerate(ports):
-        causes += _count(f"spec.ports[{index}].port", port.get("port"), 1, 65535)
+        number = port.get("port")
+        if not isinstance(number, int) or not 1 <= number <= 65535:
+            why = "must be between 1 and 65535, inclusive"
+            causes.append((f"spec.ports[{index}].port", _bad(number, why)))
         if len(ports) > 1 and not port.get("name"):
             causes.append((f"spec.ports[{index}].name", "Required value"))
     if old is not None and spec.get("clusterIP") != old["spec"].get("clusterIP"):
@@ -168,14 +196,23 @@ def _http_route(manifest: Manifest, old: Manifest | None) -> Causes:
         field = f"spec.rules[{index}].backendRefs"
         if len(references) > MAX_BACKENDS:
             causes.append((field, f"Too many: {len(references)}: must have at most 16 items"))
+            # The rules in CEL are only looked at where the schema holds.
+            causes.append(("<nil>", f"Invalid value: null: {_NOT_CHECKED}"))
+            continue
         for at, reference in enumerate(references):
-            causes += _count(f"{field}[{at}].weight", reference["weight"], 0, MAX_WEIGHT)
+            causes += _weight(f"{field}[{at}].weight", reference["weight"])
             if not reference.get("name"):
                 causes.append((f"{field}[{at}].name", "Required value"))
             if reference["kind"] == "Service" and "port" not in reference:
                 why = "Must have port for Service reference"
-                causes.append((f"{field}[{at}]", _bad("object", why)))
+                causes.append((f"{field}[{at}]", f"Invalid value: {why}"))
     return causes
+
+
+def _weight(field: str, weight: object) -> Causes:
+    problems = _count(field, weight, 0, MAX_WEIGHT)
+    # An OpenAPI schema says it in its own words.
+    return [(at, why.replace("must be", f"{field} in body should be")) for at, why in problems]
 
 
 def _autoscaler(manifest: Manifest, old: Manifest | None) -> Causes:
@@ -196,8 +233,34 @@ def _autoscaler(manifest: Manifest, old: Manifest | None) -> Causes:
 def _disruption_budget(manifest: Manifest, old: Manifest | None) -> Causes:
     spec = manifest.get("spec") or {}
     if "minAvailable" in spec and "maxUnavailable" in spec:
-        return [("spec", _bad("object", "minAvailable and maxUnavailable cannot be both set"))]
+        shown = {
+            "MinAvailable": spec["minAvailable"],
+            "Selector": spec.get("selector"),
+            "MaxUnavailable": spec["maxUnavailable"],
+            "UnhealthyPodEvictionPolicy": spec.get("unhealthyPodEvictionPolicy"),
+        }
+        why = "minAvailable and maxUnavailable cannot be both set"
+        text = json.dumps(shown, separators=(",", ":"))
+        return [("spec", f"Invalid value: {text}: {why}")]
     return []
+
+
+def _network_policy(manifest: Manifest, old: Manifest | None) -> Causes:
+    return [
+        (f"spec.policyTypes[{at}]", f'Unsupported value: "{kind}": supported values: {_POLICIES}')
+        for at, kind in enumerate(manifest["spec"].get("policyTypes") or ())
+        if kind not in ("Ingress", "Egress")
+    ]
+
+
+def _data(manifest: Manifest, old: Manifest | None) -> Causes:
+    causes = [
+        (f"{field}[{key}]", _bad(key, _KEY_RULE))
+        for field in ("data", "binaryData")
+        for key in manifest.get(field) or ()
+        if len(key) > _LONGEST_KEY or not _CONFIG_KEY.fullmatch(key)
+    ]
+    return causes + _immutable_data(manifest, old)
 
 
 def _immutable_data(manifest: Manifest, old: Manifest | None) -> Causes:
@@ -215,7 +278,8 @@ _CHECKS: dict[str, Callable[[Manifest, Manifest | None], Causes]] = {
     "services": _service,
     "httproutes": _http_route,
     "horizontalpodautoscalers": _autoscaler,
+    "networkpolicies": _network_policy,
     "poddisruptionbudgets": _disruption_budget,
-    "configmaps": _immutable_data,
-    "secrets": _immutable_data,
+    "configmaps": _data,
+    "secrets": _data,
 }

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from sandbox.kubernetes.reading import selected_by, wants_table
 from sandbox.kubernetes.request_info import RequestInfo
 from sandbox.kubernetes.selectors import Predicate
-from sandbox.kubernetes.status import Manifest, StatusError, bad_request
+from sandbox.kubernetes.status import Manifest, StatusError
 from sandbox.kubernetes.store import Event, Store
 from sandbox.kubernetes.tables import as_table
 
@@ -66,7 +66,10 @@ class Watch:
         resource = self._info.resource.plural
         version = self._info.query.get("resourceVersion") or "0"
         if not version.isdigit():
-            raise bad_request(f"invalid resource version {version!r}")
+            why = f'strconv.ParseUint: parsing "{version}": invalid syntax'
+            # An InternalError by its code, without a reason: so says the real one.
+            text = f'resourceVersion: Invalid value: "{version}": {why}'
+            raise StatusError(500, "", text)
         initial = self._info.flag("sendInitialEvents")
         if version == "0" or initial:
             objects = self._store.list(resource, self._info.namespace)
@@ -75,6 +78,7 @@ class Watch:
         try:
             events = self._store.events_since(resource, int(version))
         except StatusError as error:
+            self.stop()
             return [_json_line({"type": "ERROR", "object": error.body()})]
         return [line for event in events if (line := self._line(event))]
 

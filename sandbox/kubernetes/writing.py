@@ -77,8 +77,12 @@ class Writer:
         if info.subresource == "scale":
             patched = _patched(info, content_type, scale.scale_of(kind, old), body)
             return self._scaled(info, old, patched, manager)
-        patched = _patched(info, content_type, old, body)
-        return self._replace(info, old, self._checked_identity(info, patched), manager)
+        patched = self._checked_identity(info, _patched(info, content_type, old, body))
+        uid = patched["metadata"].get("uid")
+        if uid not in (None, "", old["metadata"]["uid"]):
+            cause = ("metadata.uid", f'Invalid value: "{uid}": field is immutable')
+            raise invalid(kind.kind, kind.group, info.name, [cause])
+        return self._replace(info, old, patched, manager)
 
     def suffix(self, length: int) -> str:
         """Random letters as generated names carry them."""

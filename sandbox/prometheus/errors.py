@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from aiohttp import web
 
 STATUS_OF_TYPE = {"bad_data": 400, "execution": 422, "unsupported": 501}
@@ -15,7 +17,12 @@ class QueryError(Exception):
     def response(self) -> web.Response:
         """`{"status": "error", "errorType", "error"}` with the status that goes with the type."""
         body = {"status": "error", "errorType": self.error_type, "error": str(self)}
-        return web.json_response(body, status=STATUS_OF_TYPE[self.error_type])
+        # Not `json_response`: the API names no character set.
+        return web.Response(
+            status=STATUS_OF_TYPE[self.error_type],
+            body=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
 
 
 class ExecutionError(QueryError):

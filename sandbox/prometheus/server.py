@@ -19,7 +19,11 @@ from sandbox.prometheus.syntax import Expression, Range, Selector
 from sandbox.prometheus.targets import targets_data
 from sandbox.prometheus.vectors import Element, Stream, sorted_pairs
 from sandbox.prometheus.wire import (
+    JSON,
+    check_timeout,
     instant_data,
+    json_answer,
+    limit_parameter,
     matrix_data,
     now_ms,
     step_parameter,
@@ -28,6 +32,28 @@ from sandbox.prometheus.wire import (
 from sandbox.request_log import RequestLog
 
 VERSION = "3.0.0-sandbox"
+# What a real one has beside what is here.
+NOT_DONE_HERE = (
+    "/-/",
+    *(
+        f"/api/v1/{name}"
+        for name in (
+            "admin",
+            "alert",
+            "format_query",
+            "metadata",
+            "otlp",
+            "parse_query",
+            "query_exemplars",
+            "read",
+            "rules",
+            "scrape_pools",
+            "status",
+            "targets",
+            "write",
+        )
+    ),
+)
 MOST_POINTS = 11_000
 EARLIEST_MS, LATEST_MS = 0, 1 << 53
 
@@ -84,14 +110,16 @@ class Prometheus:
 
     async def _query(self, request: web.Request) -> web.Response:
         parameters = await _parameters(request)
+        limit = limit_parameter(parameters)
         time_ms = time_parameter(parameters, "time", now_ms())
+        check_timeout(parameters)
         expression = parse(str(parameters.get("query", "")))
         if isinstance(expression, Range):
             # An empty range vector is still a matrix, which its value alone does not tell.
             streams = Evaluation(self._store, time_ms).matrix(expression)
-            return _success(matrix_data(streams))
+            return _limited(matrix_data(streams), limit)
         value = Evaluation(self._store, time_ms).value(expression)
-        return _success(instant_data(value, time_ms))
+        return _limited(instant_data(value, time_ms), limit)
 
     async def _query_range(self, request: web.Request) -> web.Response:
         parameters = await _parameters(request)
@@ -166,8 +194,16 @@ async def _parameters(request: web.Request) -> MultiDict[Any]:
     return merged
 
 
-def _success(data: object) -> web.Response:
-    return web.json_response({"status": "success", "data": data})
+def _success(data: object, *warnings: str) -> web.Response:
+    told = {"warnings": warnings} if warnings else {}
+    return json_answer({"status": "success", "data": data, **told})
+
+
+def _limited(data: JSON, limit: int) -> web.Response:
+    found = data["result"]
+    if data["resultType"] == "scalar" or not limit or len(found) <= limit:
+        return _success(data)
+    return _success({**data, "result": found[:limit]}, "results truncated due to limit")
 
 
 async def _build_info(_request: web.Request) -> web.Response:
@@ -183,4 +219,6 @@ async def _ready(_request: web.Request) -> web.Response:
 
 
 async def _unsupported(request: web.Request) -> web.Response:
+    if not request.path.startswith(NOT_DONE_HERE):
+        return web.Response(status=404, text="404 page not found\n")
     raise Unsupported(f"{request.method} {request.path}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+
+from aiohttp import web
 
 from sandbox.metrics import Sample
 from sandbox.prometheus.errors import QueryError
@@ -21,6 +24,12 @@ Pair = tuple[float, str]
 def now_ms() -> int:
     """Milliseconds since 1970."""
     return round(time.time() * 1000)
+
+
+def json_answer(body: JSON, status: int = 200) -> web.Response:
+    """A body as the API sends it: without a character set."""
+    encoded, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+    return web.Response(status=status, body=encoded, headers=headers)
 
 
 def number_text(value: float) -> str:
@@ -72,20 +81,37 @@ def time_parameter(parameters: Mapping[str, Any], name: str, default_ms: int | N
     return round(parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp() * 1000)
 
 
+def limit_parameter(parameters: Mapping[str, Any]) -> int:
+    """The most series wanted, 0 for all; QueryError when it is no number of series."""
+    given = str(parameters.get("limit") or "0")
+    if not given.isdecimal():
+        raise _bad("limit", f'cannot parse "{given}" to a valid limit')
+    return int(given)
+
+
+def check_timeout(parameters: Mapping[str, Any]) -> None:
+    """QueryError when the timeout is no duration; here every answer is in time."""
+    if given := parameters.get("timeout"):
+        _duration_parameter("timeout", str(given))
+
+
 def step_parameter(parameters: Mapping[str, Any]) -> int:
     """The step of a range query in ms: seconds or a duration; QueryError when not positive."""
-    given = str(parameters.get("step") or "")
-    try:
-        step = float(given) * 1000
-    except ValueError:
-        tokens = tokens_of(given)
-        if tokens[0].kind != "duration" or len(tokens) != 2:
-            raise _bad("step", f'cannot parse "{given}" to a valid duration') from None
-        step = float(duration_ms(given))
+    step = _duration_parameter("step", str(parameters.get("step") or ""))
     if not step > 0 or math.isinf(step):
         text = "zero or negative query resolution step widths are not accepted"
         raise _bad("step", text)
     return max(round(step), 1)
+
+
+def _duration_parameter(name: str, given: str) -> float:
+    try:
+        return float(given) * 1000
+    except ValueError:
+        tokens = tokens_of(given)
+        if tokens[0].kind != "duration" or len(tokens) != 2:
+            raise _bad(name, f'cannot parse "{given}" to a valid duration') from None
+        return float(duration_ms(given))
 
 
 def _bad(name: str, problem: str) -> QueryError:

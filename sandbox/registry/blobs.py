@@ -31,6 +31,6 @@ class Blobs:
         name = checked_name(request.match_info["name"])
         digest = checked_digest(request.match_info["digest"])
         if not self._content.has_blob(name, digest):
-            code = "BLOB_UNKNOWN" if self._content.has_repository(name) else "NAME_UNKNOWN"
-            raise RegistryError(code, f"no blob {digest} in {name}")
+            # Also where there is no such repository: so says distribution's registry.
+            raise RegistryError("BLOB_UNKNOWN", f"no blob {digest} in {name}")
         return digest

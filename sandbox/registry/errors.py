@@ -34,20 +34,22 @@ class RegistryError(Exception):
         *,
         status: int | None = None,
         headers: dict[str, str] | None = None,
+        more: tuple[str, ...] = (),
     ) -> None:
+        """`more`: further sentences under the same code, each an error of its own."""
         super().__init__(message)
+        self.messages = (message, *more)
         self.code = code
         self.status = STATUS_OF_CODE[code] if status is None else status
         self.headers = headers or {}
 
     def response(self) -> web.Response:
         """The answer a client gets: `{"errors": [{"code", "message", "detail"}]}`."""
-        body = {"errors": [{"code": self.code, "message": str(self), "detail": None}]}
+        errors = [{"code": self.code, "message": one, "detail": None} for one in self.messages]
         return web.Response(
             status=self.status,
-            headers=self.headers,
-            text=json.dumps(body),
-            content_type="application/json",
+            headers={**self.headers, "Content-Type": "application/json"},
+            body=json.dumps({"errors": errors}).encode(),
         )
 
 

@@ -76,8 +76,9 @@ class Manifests:
             checked_tag(reference)
         manifest = self._content.manifest(name, reference)
         if manifest is None:
-            code = "MANIFEST_UNKNOWN" if self._content.has_repository(name) else "NAME_UNKNOWN"
-            raise RegistryError(code, f"no manifest {reference} in {name}; push it first")
+            # Also where there is no such repository: so says distribution's registry.
+            text = f"no manifest {reference} in {name}; push it first"
+            raise RegistryError("MANIFEST_UNKNOWN", text)
         return manifest
 
     def _check_references(self, name: str, media_type: str, parsed: dict[str, Any]) -> None:
@@ -93,8 +94,8 @@ class Manifests:
                 digest for digest in _digests(blobs) if not self._content.has_blob(name, digest)
             ]
         if missing:
-            text = f"{name} lacks what the manifest names: {', '.join(missing)}; push that first"
-            raise RegistryError("MANIFEST_BLOB_UNKNOWN", text)
+            texts = [f"{name} lacks {one} that the manifest names; push it" for one in missing]
+            raise RegistryError("MANIFEST_BLOB_UNKNOWN", texts[0], more=tuple(texts[1:]))
 
     def _record_subject(self, name: str, manifest: Manifest, parsed: dict[str, Any]) -> str:
         subject = parsed.get("subject")

@@ -66,7 +66,7 @@ class Uploads:
         """DELETE: forget the upload."""
         _, identifier, path = self._find(request)
         self._forget(identifier, path)
-        return web.Response(status=204)
+        return web.Response(status=204, headers={"Docker-Upload-UUID": identifier})
 
     def _mount(self, name: str, digest: str, source: str | None) -> bool:
         known = (

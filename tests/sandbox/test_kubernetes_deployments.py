@@ -73,6 +73,7 @@ async def test_a_deployment_gets_ready_pods_and_says_so(api: Api) -> None:
         "updatedReplicas": 3,
         "readyReplicas": 3,
         "availableReplicas": 3,
+        "terminatingReplicas": 0,
     }
     assert condition(api, "Available")["status"] == "True"
     assert all(is_ready(pod) for pod in pods(api))

@@ -202,7 +202,7 @@ def broken(manifest: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         (config_map("a"), "metadata.name", "", "metadata.name"),
         (config_map("a"), "metadata.labels", {"x": "not/valid"}, "metadata.labels"),
         (config_map("a"), "metadata.labels", {"x": "y" * 64}, "metadata.labels"),
-        (service(), "metadata.name", "1st", "metadata.name"),
+        (service(), "metadata.name", "-st", "metadata.name"),
         (service(), "spec.ports", [], "spec.ports"),
         (service(), "spec.ports.0.port", 0, "spec.ports[0].port"),
         (deployment(), "spec.replicas", -1, "spec.replicas"),

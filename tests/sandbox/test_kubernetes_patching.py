@@ -30,11 +30,17 @@ def test_a_json_patch_changes_nothing_when_one_of_its_operations_fails() -> None
     assert manifest == {"a": 1, "b": 2}
 
 
-@pytest.mark.parametrize("operations", [{"a": 1}, [{"op": "nonsense", "path": "/a"}], "x"])
+@pytest.mark.parametrize("operations", [{"a": 1}, ["x"], "x"])
 def test_a_malformed_json_patch_is_a_bad_request(operations: Any) -> None:
     with pytest.raises(StatusError) as error:
         json_patch({"a": 1}, operations)
     assert error.value.code == 400
+
+
+def test_an_operation_that_is_none_fails_like_any_other() -> None:
+    with pytest.raises(StatusError) as error:
+        json_patch({"a": 1}, [{"op": "nonsense", "path": "/a"}])
+    assert error.value.code == 422
 
 
 def test_merge_patch_replaces_lists_and_removes_nulls() -> None:

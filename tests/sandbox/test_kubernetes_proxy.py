@@ -113,13 +113,13 @@ async def test_a_service_without_ready_pods_is_unavailable(scene: Scene) -> None
     await scene.api.create(service())
     answer = await scene.through_service("/health")
     assert (answer.code, answer.body["reason"]) == (503, "ServiceUnavailable")
-    assert answer.body["message"] == 'no endpoints available for service "album:80"'
+    assert answer.body["message"] == 'no endpoints available for service "album"'
 
 
 async def test_a_port_that_the_service_lacks_is_unavailable(scene: Scene) -> None:
     await scene.runs(deployment(replicas=1), service())
     answer = await scene.through_service("/health", "album:81")
-    assert answer.body["message"] == 'no service port "81" found for service "album"'
+    assert answer.body["message"] == 'no service port 81 found for service "album"'
 
 
 async def test_a_missing_service_is_not_found(scene: Scene) -> None:

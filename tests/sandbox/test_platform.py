@@ -241,6 +241,20 @@ async def test_an_outage_with_an_end_ends_by_itself(platform: Platform) -> None:
     await ask("GET", f"{platform.registry_url}/v2/")
 
 
+async def test_an_outage_that_hangs_accepts_and_answers_nothing_until_it_is_lifted(
+    platform: Platform,
+) -> None:
+    url = f"{platform.control_url}/sandbox/outage"
+    await ask("POST", url, system="prometheus", environment="staging", mode="hang")
+    waiting = asyncio.create_task(
+        ask("GET", f"{platform.prometheus_urls['staging']}/-/ready", status=503)
+    )
+    await ask("GET", f"{platform.prometheus_urls['production']}/-/ready")
+    assert not waiting.done()
+    await ask("DELETE", url)
+    await waiting
+
+
 async def test_the_rate_of_users_is_changed_on_demand(platform: Platform) -> None:
     url = f"{platform.control_url}/sandbox/traffic"
     assert await ask("POST", url, production=200) == {"staging": 2.0, "production": 200.0}
@@ -270,6 +284,7 @@ async def test_a_person_sees_routes_revisions_users_and_addresses(platform: Plat
         ("POST", "faults", {"environment": "staging", "service": "a"}, "name a fault"),
         ("POST", "outage", {"system": "temporal"}, "temporal"),
         ("POST", "outage", {"system": "registry", "seconds": -1}, "seconds"),
+        ("POST", "outage", {"system": "registry", "mode": "slow"}, "slow"),
         ("POST", "traffic", {"production": "many"}, "many"),
         ("GET", "users/nowhere/album", {}, "nowhere"),
     ],

@@ -207,7 +207,7 @@ async def test_referrers_of_a_subject_are_listed_and_filtered_by_artifact_type(
     ("method", "path", "status", "code"),
     [
         ("GET", "/v2/nobody/tags/list", 404, "NAME_UNKNOWN"),
-        ("GET", "/v2/nobody/manifests/v1", 404, "NAME_UNKNOWN"),
+        ("GET", "/v2/nobody/manifests/v1", 404, "MANIFEST_UNKNOWN"),
         ("GET", "/v2/sandbox/python-base/manifests/none", 404, "MANIFEST_UNKNOWN"),
         ("GET", f"/v2/sandbox/python-base/blobs/sha256:{'0' * 64}", 404, "BLOB_UNKNOWN"),
         ("GET", "/v2/sandbox/python-base/blobs/sha256:short", 400, "DIGEST_INVALID"),

@@ -65,6 +65,7 @@ def deployment_status(
         "updatedReplicas": _total([new] if new else [], "replicas"),
         "readyReplicas": _total(replica_sets, "readyReplicas"),
         "availableReplicas": _total(replica_sets, "availableReplicas"),
+        "terminatingReplicas": _total(replica_sets, "terminatingReplicas"),
     }
     desired = deployment["spec"]["replicas"]
     status["unavailableReplicas"] = max(0, desired - status["availableReplicas"])

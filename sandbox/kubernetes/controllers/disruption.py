@@ -53,6 +53,7 @@ class DisruptionController(Controller):
             }
             reason = "SufficientPods" if allowed else "InsufficientPods"
             reported = condition("DisruptionAllowed", allowed > 0, reason, "")
+            reported["observedGeneration"] = budget["metadata"]["generation"]
             set_condition(status.setdefault("conditions", []), reported)
 
         self.store.change("poddisruptionbudgets", namespace, name, edit)

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sandbox.kubernetes import field_ownership
 from sandbox.kubernetes.controllers.loop import Controller, Key
+from sandbox.kubernetes.resources import BY_NAME
 from sandbox.kubernetes.status import Manifest
 from sandbox.kubernetes.store import Event
 
 _ROOT_CERTIFICATES = "kube-root-ca.crt"
+_DESCRIPTION = (
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal "
+    "endpoints such as the internal service IP or kubernetes.default.svc. No other usage is "
+    "guaranteed across distributions of Kubernetes clusters."
+)
+_WRITER = "kube-controller-manager"
 
 
 class NamespaceController(Controller):
@@ -30,8 +38,10 @@ class NamespaceController(Controller):
         if self.store.get("serviceaccounts", name, "default") is None:
             self.store.create("serviceaccounts", _object("ServiceAccount", name, "default"))
         if self.store.get("configmaps", name, _ROOT_CERTIFICATES) is None:
-            certificates = _object("ConfigMap", name, _ROOT_CERTIFICATES)
-            self.store.create("configmaps", certificates | {"data": {"ca.crt": ""}})
+            certificates = _object("ConfigMap", name, _ROOT_CERTIFICATES) | {"data": {"ca.crt": ""}}
+            certificates["metadata"]["annotations"] = {"kubernetes.io/description": _DESCRIPTION}
+            field_ownership.record_change(BY_NAME["configmaps"], None, certificates, _WRITER)
+            self.store.create("configmaps", certificates)
 
 
 def _object(kind: str, namespace: str, name: str) -> Manifest:

@@ -43,7 +43,9 @@ class ReplicaSetController(Controller):
         replica_set = self.store.get("replicasets", namespace, name)
         if replica_set is None:
             return
-        pods = [pod for pod in owned(self.store, "pods", replica_set) if is_active(pod)]
+        everybody = owned(self.store, "pods", replica_set)
+        pods = [pod for pod in everybody if is_active(pod)]
+        leaving = sum("deletionTimestamp" in pod["metadata"] for pod in everybody)
         if "deletionTimestamp" not in replica_set["metadata"]:
             missing = replica_set["spec"]["replicas"] - len(pods)
             for _ in range(missing):
@@ -51,7 +53,8 @@ class ReplicaSetController(Controller):
             for pod in sorted(pods, key=_worth)[: max(0, -missing)]:
                 self._delete_pod(replica_set, pod)
                 pods.remove(pod)
-        self._count(replica_set, pods)
+                leaving += 1
+        self._count(replica_set, pods, leaving)
 
     def _create_pod(self, replica_set: Manifest) -> Manifest:
         template = copy.deepcopy(replica_set["spec"]["template"])
@@ -81,7 +84,7 @@ class ReplicaSetController(Controller):
         delete(self.store, "pods", pod["metadata"]["namespace"], name, DeleteOptions())
         self._events.record(replica_set, "SuccessfulDelete", f"Deleted pod: {name}", _COMPONENT)
 
-    def _count(self, replica_set: Manifest, pods: list[Manifest]) -> None:
+    def _count(self, replica_set: Manifest, pods: list[Manifest], leaving: int) -> None:
         namespace, name = replica_set["metadata"]["namespace"], replica_set["metadata"]["name"]
         min_ready = replica_set["spec"].get("minReadySeconds", 0)
         waits = [seconds_until_available(pod, min_ready) for pod in pods]
@@ -90,6 +93,7 @@ class ReplicaSetController(Controller):
             "fullyLabeledReplicas": len(pods),
             "readyReplicas": sum(is_ready(pod) for pod in pods),
             "availableReplicas": sum(wait == 0 for wait in waits),
+            "terminatingReplicas": leaving,
             "observedGeneration": replica_set["metadata"]["generation"],
         }
 

@@ -1,0 +1,94 @@
+"""Watches of one object: which events come, in which order and form."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from tests.contract.conversations import PATIENCE_SECONDS, Answer, Conversation, Question
+from tests.contract.kubernetes_kinds import Kind, put
+
+Event = dict[str, Any]
+JSON_PATCH = "application/json-patch+json"
+# A version from before the server began to remember.
+FORGOTTEN = "1"
+
+
+async def watch(kind: Kind, talk: Conversation, namespace: str) -> None:
+    """A change and the deletion of one object among others, and versions that cannot be had."""
+    collection = kind.collection(namespace)
+    other = kind.object()
+    other["metadata"]["name"] = "another"
+    created = await talk.ask(Question("POST", collection, body=kind.object()))
+    version = created.body["metadata"]["resourceVersion"]
+    question = _question(collection, kind.name, version)
+    async with talk.open(question) as response, asyncio.timeout(PATIENCE_SECONDS):
+        await talk.ask(Question("POST", collection, body=other))
+        path = f"{collection}/{kind.name}"
+        change = put("/metadata/annotations", {"example.com/note": "changed"})
+        await talk.ask(Question("PATCH", path, body=change, content_type=JSON_PATCH))
+        await talk.ask(Question("DELETE", path))
+        events = [event async for event in _events(response, until="DELETED")]
+    answer = Answer(response.status, response.headers, b"")
+    talk.add("change and deletion", question, answer, _compared(events))
+    if "." in kind.api_version:
+        # Of the built-in kinds a young server still remembers everything.
+        forgotten = _question(collection, "x", FORGOTTEN)
+        await _watch_until_it_ends(talk, "what is forgotten", forgotten)
+    await _watch_until_it_ends(talk, "no version", _question(collection, "x", "some"))
+
+
+async def _watch_until_it_ends(talk: Conversation, what: str, question: Question) -> None:
+    async with talk.open(question) as response, asyncio.timeout(PATIENCE_SECONDS):
+        events = [event async for event in _events(response)]
+    answer = Answer(response.status, response.headers, b"")
+    talk.add(what, question, answer, _compared(events))
+
+
+async def _events(response: Any, until: str = "") -> Any:
+    async for line in response.content:
+        event = json.loads(line)
+        yield event
+        if event.get("type") == until:
+            return
+
+
+def _question(collection: str, name: str, version: str) -> Question:
+    query = {
+        "fieldSelector": f"metadata.name={name}",
+        "watch": "1",
+        "resourceVersion": version,
+        "allowWatchBookmarks": "true",
+        "timeoutSeconds": "60",
+    }
+    return Question("GET", collection, urlencode(query))
+
+
+def _compared(events: list[Event]) -> list[Event]:
+    """How often a controller wrote in between is its own affair, and so is what it wrote."""
+    told: list[Event] = []
+    for event in events:
+        if event.get("type") == "BOOKMARK":
+            continue
+        if told and told[-1].get("type") == event.get("type") == "MODIFIED":
+            told.pop()
+        told.append(event)
+    return [_without_status(event) for event in told]
+
+
+def _without_status(event: Event) -> Event:
+    found = event.get("object")
+    if not isinstance(found, dict) or found.get("kind") == "Status":
+        return event
+    metadata = dict(found["metadata"])
+    annotations = dict(metadata.get("annotations") or {})
+    annotations.pop("deployment.kubernetes.io/revision", None)
+    return {
+        **event,
+        "object": {
+            **{key: value for key, value in found.items() if key != "status"},
+            "metadata": {**metadata, "annotations": annotations},
+        },
+    }

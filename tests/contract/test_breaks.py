@@ -1,0 +1,54 @@
+"""The suite sees: for every shape of request, a sandbox that answers differently fails."""
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.contract import catalogue
+from tests.contract.breaking import Break, Front
+from tests.contract.breaks import breaks_of
+from tests.contract.conversations import Step
+from tests.contract.expectations import differences, expected
+from tests.contract.listed import listed_shapes
+from tests.contract.targets import Target
+
+# How a conversation ends that a broken server does not let go on.
+BROKEN_OFF = (AssertionError, KeyError, TypeError, IndexError, ValueError, aiohttp.ClientError)
+CASES = [(shape, fault) for shape in listed_shapes() for fault in breaks_of(shape)]
+IMPATIENCE_SECONDS = 3.0
+
+
+@pytest.mark.parametrize(("shape", "fault"), CASES, ids=[f"{s}: {f.name}" for s, f in CASES])
+async def test_a_broken_sandbox_fails(shape: str, fault: Break, tmp_path: Path) -> None:
+    contract = catalogue.contract_for(shape)
+    assert contract is not None
+    async with catalogue.simulated(catalogue.system_of(contract), tmp_path) as target:
+        front = Front(target, shape, fault)
+        async with front.running() as broken:
+            found = await spoken(contract, broken, front)
+    assert front.reached.is_set()
+    assert differences(expected(contract), found)
+
+
+async def spoken(contract: str, target: Target, front: Front) -> list[Step]:
+    """The steps; none when the break ends the conversation, or keeps it from ever ending."""
+    speaking = asyncio.ensure_future(catalogue.speak(contract, target))
+    reaching = asyncio.ensure_future(front.reached.wait())
+    try:
+        await asyncio.wait({speaking, reaching}, return_when=asyncio.FIRST_COMPLETED)
+        return await asyncio.wait_for(speaking, IMPATIENCE_SECONDS)
+    except (*BROKEN_OFF, TimeoutError):
+        return []
+    finally:
+        reaching.cancel()
+
+
+@pytest.mark.parametrize("contract", catalogue.OF_SANDBOX)
+async def test_a_front_that_breaks_nothing_changes_nothing(contract: str, tmp_path: Path) -> None:
+    async with (
+        catalogue.simulated(catalogue.system_of(contract), tmp_path) as target,
+        Front(target, "", Break("nothing")).running() as behind,
+    ):
+        assert differences(expected(contract), await catalogue.speak(contract, behind)) == []
