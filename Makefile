@@ -8,7 +8,7 @@ CLUSTER_STAMP := $(VENV)/.cluster-ready
 UV_FLAGS := --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint histories format bench lock schema generated-current test-full pictures clean
+.PHONY: help demo test test-real cluster-control lint histories format bench lock schema generated-current test-full pictures clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,13 @@ demo: $(STAMP) $(WHEELHOUSE)/.ready ## release a real service three times in the
 
 test: $(STAMP) ## everything that needs only Python: unit, property, workflow, replay, CLI, sandbox
 	@$(BIN)/python -m pytest -n auto --dist worksteal
+
+test-real: $(CLUSTER_STAMP) ## against real API servers, registry and Prometheus, built once by Go into a cache
+	@$(BIN)/python -m tests.cluster.programs etcd kwok prometheus registry
+	@$(BIN)/python -m pytest -m real -n 2
+
+cluster-control: $(CLUSTER_STAMP) ## two real control planes for a person to look at; Ctrl-C stops them
+	@$(BIN)/python -m tests.cluster.control_planes
 
 lint: $(STAMP) ## ruff, mypy strict, the arrows between folders
 	@$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""Real clusters under the tests: programs built from source, started here, and stopped again."""

@@ -1,0 +1,56 @@
+"""The API server's audit log: who asked for what, and how it was answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Watches end with their own line, so that who reads the log sees a request once.
+POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "rules": [{"level": "Metadata"}],
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One answered request; `resource` has its subresource (`deployments/scale`)."""
+
+    user: str
+    user_agent: str
+    verb: str
+    resource: str
+    namespace: str
+    name: str
+    uri: str
+    code: int
+    at: str
+
+
+def entries(log: Path) -> Iterator[Entry]:
+    """Everything answered so far, oldest first; a line still being written is left out."""
+    with log.open() as lines:
+        for line in lines:
+            if line.endswith("\n"):
+                yield _entry(json.loads(line))
+
+
+def _entry(event: dict[str, Any]) -> Entry:
+    target = event.get("objectRef", {})
+    parts = (target.get("resource", ""), target.get("subresource", ""))
+    return Entry(
+        user=event["user"].get("username", ""),
+        user_agent=event.get("userAgent", ""),
+        verb=event["verb"],
+        resource="/".join(filter(None, parts)),
+        namespace=target.get("namespace", ""),
+        name=target.get("name", ""),
+        uri=event["requestURI"],
+        code=event.get("responseStatus", {}).get("code", 0),
+        at=event["stageTimestamp"],
+    )

@@ -1,0 +1,1 @@
+"""What the control-plane bed promises, on real control planes."""

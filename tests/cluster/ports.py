@@ -1,0 +1,47 @@
+"""Loopback ports: free ones, and the message for a wished one that is taken."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+
+from domain.errors import PermanentFailure
+
+HOST = "127.0.0.1"
+# Below the ports that systems give to outgoing connections, which come and go at any moment.
+_FIRST, _LAST = 20_000, 32_000
+_ATTEMPTS = 200
+
+
+def free(count: int) -> tuple[int, ...]:
+    """That many different free ports; PermanentFailure when there are none."""
+    found: set[int] = set()
+    for _ in range(_ATTEMPTS * count):
+        port = random.randint(_FIRST, _LAST)  # noqa: S311 - a spread, not a secret
+        if port not in found and is_free(port):
+            found.add(port)
+        if len(found) == count:
+            return tuple(found)
+    raise PermanentFailure(f"there are no {count} free ports on {HOST}; end something first")
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen there now."""
+    with contextlib.closing(socket.socket()) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((HOST, port))
+            listening.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def refuse_taken(port: int, purpose: str) -> None:
+    """PermanentFailure with the remedy when somebody listens there."""
+    if not is_free(port):
+        raise PermanentFailure(
+            f"port {port} on {HOST}, wished for {purpose}, is taken; end who listens there "
+            f"(`ss -ltnp sport = :{port}` names it), or wish for another port or none"
+        )

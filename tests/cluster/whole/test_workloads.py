@@ -1,0 +1,190 @@
+"""Real images in real pods: pulled, probed, reached through the gateway, measured, and failing."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import aiohttp
+import pytest
+
+from clients.prometheus import Prometheus
+from domain.environments import Environment
+from tests.cluster.api import until
+from tests.cluster.whole.addresses import ADDRESSES, REGISTRY
+from tests.cluster.whole.bed import Bed
+from tests.cluster.whole.cluster import Cluster
+from tests.cluster.whole.traffic import moment
+from tests.cluster.whole.workload import HOST, ROUTE, Workload, routed, running
+
+PATH = "/api/v1/albums"
+REQUESTS = 500
+DURATIONS = "http_server_request_duration_seconds_bucket"
+RESTARTS = "kube_pod_container_status_restarts_total"
+WINDOW = timedelta(minutes=1)
+
+
+async def ready(workload: Workload, replicas: int = 1) -> None:
+    async def holds() -> bool:
+        return await workload.is_ready(replicas)
+
+    await until(holds, f"{workload.name} is ready", 60)
+
+
+async def ask(cluster: Cluster, path: str = PATH) -> int:
+    """Status of one request to the gateway, as a user sends it."""
+    async with (
+        aiohttp.ClientSession(headers={"Host": HOST}) as session,
+        session.get(f"{cluster.addresses.gateway}{path}") as answer,
+    ):
+        await answer.read()
+        return answer.status
+
+
+async def answers(cluster: Cluster) -> None:
+    async def holds() -> bool:
+        return await ask(cluster) == 200
+
+    await until(holds, "the gateway knows the route", 30)
+
+
+async def counted(cluster: Cluster) -> dict[str, float]:
+    """Requests per revision by the gateway's own counters."""
+    async with aiohttp.ClientSession() as session, cluster.api() as api:
+        now = await moment(session, api, cluster, ROUTE)
+    return {name: now.requests(name) for name in now.weights}
+
+
+async def waits_with(workload: Workload, reasons: set[str]) -> None:
+    async def holds() -> bool:
+        return await workload.waiting_reason() in reasons
+
+    await until(holds, f"{workload.name} waits with {reasons}", 60)
+
+
+@pytest.mark.parametrize("environment", list(ADDRESSES))
+async def test_an_assembled_image_runs_is_ready_and_answers_through_the_gateway(
+    hub: Bed, album_image: str, environment: Environment
+) -> None:
+    cluster = hub.clusters[environment]
+    async with running(cluster, "stable", album_image) as album, routed(cluster, {"stable": 1}):
+        await ready(album)
+        await answers(cluster)
+        (pod,) = await album.pods()
+        address = pod["status"]["podIP"]
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://{address}:8219/ready") as answer,
+        ):
+            assert (await answer.json())["status"] == "ready"
+
+
+async def test_a_route_of_90_and_10_splits_requests_by_the_gateways_own_counters(
+    hub: Bed, album_image: str
+) -> None:
+    cluster = hub.clusters[Environment.PRODUCTION]
+    weights = {"stable": 90, "canary": 10}
+    async with (
+        running(cluster, "stable", album_image) as stable,
+        running(cluster, "canary", album_image) as canary,
+        routed(cluster, weights),
+    ):
+        await asyncio.gather(ready(stable), ready(canary))
+        await answers(cluster)
+        before = await counted(cluster)
+        for _ in range(REQUESTS):
+            assert await ask(cluster) == 200
+        after = await counted(cluster)
+        split = {name: after[name] - before[name] for name in weights}
+        assert sum(split.values()) == REQUESTS
+        assert split["canary"] == pytest.approx(REQUESTS / 10, abs=REQUESTS / 100)
+
+
+async def test_prometheus_has_a_pods_requests_and_restarts_by_namespace_and_pod(
+    hub: Bed, album_image: str
+) -> None:
+    cluster = hub.clusters[Environment.STAGING]
+    prometheus = Prometheus(cluster.addresses.prometheus)
+    async with running(cluster, "stable", album_image) as album, routed(cluster, {"stable": 1}):
+        await ready(album)
+        await answers(cluster)
+        (pod,) = await album.pods()
+        name = pod["metadata"]["name"]
+
+        async def measured(metric: str) -> bool:
+            matchers = {"namespace": "staging", "pod": name}
+            found = await prometheus.raw_series(metric, matchers, datetime.now(UTC), WINDOW)
+            return bool(found) and all(len(one.points) > 1 for one in found)
+
+        for metric in (DURATIONS, RESTARTS):
+            await until(partial(measured, metric), f"two scrapes of {metric}", 30)
+    await prometheus.close()
+
+
+async def test_an_image_that_does_not_exist_is_not_pulled(hub: Bed) -> None:
+    cluster = hub.clusters[Environment.STAGING]
+    image = f"{REGISTRY}/isa/album@sha256:{'0' * 64}"
+    async with running(cluster, "missing", image) as album:
+        await waits_with(album, {"ErrImagePull", "ImagePullBackOff"})
+
+
+async def test_a_version_that_crashes_at_start_backs_off_and_its_restarts_are_counted(
+    hub: Bed, album_image: str
+) -> None:
+    cluster = hub.clusters[Environment.STAGING]
+    command = ["python3", "-c", "raise SystemExit(1)"]
+    async with running(cluster, "crashing", album_image, command=command) as album:
+        await waits_with(album, {"CrashLoopBackOff"})
+        assert await album.restarts() >= 1
+
+
+async def test_a_version_over_its_memory_limit_is_killed_for_that(
+    hub: Bed, album_image: str
+) -> None:
+    cluster = hub.clusters[Environment.STAGING]
+    greedy = ["python3", "-c", "held = [bytes([1]) * 2**20 for _ in range(500)]"]
+    limits = {"limits": {"memory": "64Mi", "cpu": "1"}}
+    async with running(cluster, "greedy", album_image, command=greedy, resources=limits) as album:
+
+        async def killed() -> bool:
+            states = [
+                state
+                for pod in await album.pods()
+                for one in pod["status"].get("containerStatuses", ())
+                for state in (one["state"], one.get("lastState", {}))
+            ]
+            return any(one.get("terminated", {}).get("reason") == "OOMKilled" for one in states)
+
+        await until(killed, "the container is OOMKilled", 60)
+
+
+async def test_pods_find_services_by_name_and_nothing_beyond_the_bed(
+    hub: Bed, album_image: str
+) -> None:
+    cluster = hub.clusters[Environment.STAGING]
+    script = (
+        "import socket, sys\n"
+        "print(socket.gethostbyname('kubernetes.default.svc.cluster.local'), flush=True)\n"
+        "try: socket.gethostbyname('example.com')\n"
+        "except socket.gaierror: print('no such name', flush=True)\n"
+        "try: socket.create_connection(('192.0.2.1', 80), 5)\n"
+        "except OSError as error: print(error.strerror, flush=True)\n"
+        "import time; time.sleep(600)\n"
+    )
+    command = ["python3", "-c", script]
+    async with running(cluster, "asking", album_image, command=command) as album:
+
+        async def said() -> str:
+            pods = await album.pods()
+            name = pods[0]["metadata"]["name"] if pods else "none"
+            path = f"api/v1/namespaces/staging/pods/{name}/log"
+            answer = await album.api.get(path)
+            return str(answer.body) if answer.status == 200 else ""
+
+        async def finished() -> bool:
+            return (await said()).count("\n") >= 3
+
+        await until(finished, "the pod has asked three things", 60)
+        told = (await said()).splitlines()
+    assert told == [cluster.addresses.api_service, "no such name", "Network is unreachable"]
