@@ -34,9 +34,13 @@ async def examine(settings: Settings) -> list[Check]:
 
     first = [asyncio.create_task(examined(one)) for one in doctor_temporal.examinations(settings)]
     await asyncio.sleep(A_MOMENT)
-    from starter import doctor_clusters, doctor_people
+    from starter import doctor_people
 
-    parts = (*doctor_people.examinations(settings), *doctor_clusters.examinations(settings))
+    parts = doctor_people.examinations(settings)
+    if settings.environments:
+        from starter import doctor_clusters
+
+        parts += doctor_clusters.examinations(settings)
     found = await asyncio.gather(*first, *map(examined, parts))
     return [check for checks in found for check in checks]
 

@@ -8,14 +8,12 @@ from pathlib import Path
 import settings as configuration
 from clients import processes, ssh_agent
 from clients.kustomize import kubectl_program
-from clients.slack import Slack
 from clients.ssh_key import parse_public_key
 from domain.errors import PermanentFailure
 from domain.policy import Policy, Role
 from domain.records import digest_of
 from settings import Settings, SlackSettings
 from starter.examination import Check, Examination
-from starter.registries import registry_of
 from starter.source import git_email, read_policy
 
 PROGRAM_TIMEOUT = timedelta(seconds=10)
@@ -80,6 +78,8 @@ def _hosts(settings: Settings) -> list[str]:
 
 
 def _registry(host: str, settings: Settings) -> Examination:
+    from starter.registries import registry_of  # noqa: PLC0415 - only where there is one
+
     async def examine() -> list[Check]:
         async with registry_of(settings) as registry:
             # Any answer to a harmless question shows that it is there and lets us in.
@@ -90,6 +90,8 @@ def _registry(host: str, settings: Settings) -> Examination:
 
 
 def _slack(place: SlackSettings) -> Examination:
+    from clients.slack import Slack  # noqa: PLC0415 - only where there is one
+
     async def examine() -> list[Check]:
         try:
             token = place.token_file.read_text().strip()

@@ -26,7 +26,7 @@ def examinations(settings: Settings) -> list[Examination]:
         client = await connect(settings.temporal)
         from starter.failures import failures_about  # noqa: PLC0415 - see `starter.connection`
 
-        with failures_about(f"namespace {client.namespace}"):
+        with failures_about(client, f"namespace {client.namespace}"):
             return [
                 await _namespace(client, settings),
                 await _search_attributes(client),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 # Temporal's native threads may still hold the event loop when it closes, and crash the process
 # then (sdk-python#300); a moment of peace lets them finish.
 PEACE = timedelta(milliseconds=100)
+NATIVE = "temporalio.bridge.runtime"
 
 Result = TypeVar("Result")
 
@@ -23,4 +25,5 @@ async def _in_peace(work: Coroutine[Any, Any, Result]) -> Result:
     try:
         return await work
     finally:
-        await asyncio.sleep(PEACE.total_seconds())
+        if NATIVE in sys.modules:
+            await asyncio.sleep(PEACE.total_seconds())

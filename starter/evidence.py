@@ -25,14 +25,15 @@ def evidence(release: str, statement: str | None, reason: str) -> ExitCode:
 async def _read(release: str, statement: str | None, reason: str, settings: Settings) -> bytes:
     client = await connect(settings.temporal)
     from domain.commands import CommandName
-    from starter.registries import registry_of
     from starter.releases import find, look
-    from starter.statements import evidence_bytes, statement_of
 
     if statement is not None and statement not in set(CommandName):
         known = ", ".join(CommandName)
         raise PermanentFailure(f"there is no command {statement!r} to sign; commands: {known}")
     state = (await look(client, await find(client, release))).state
+    from starter.registries import registry_of
+    from starter.statements import evidence_bytes, statement_of
+
     if statement is not None:
         return statement_of(CommandName(statement), state, reason).message()
     async with registry_of(settings) as registry:

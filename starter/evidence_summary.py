@@ -15,7 +15,7 @@ def summary(evidence: Evidence, state: ReleaseState) -> str:
     facts = [
         ("release", evidence.release_id),
         ("change", f"{(change.base or 'nothing')[:10]} -> {change.commit[:10]}"),
-        ("authors", ", ".join(change.authors)),
+        ("authors", _authors(evidence)),
         ("started by", change.started_by),
         ("replaces", stable.revision if stable else "nothing: a first release"),
         *((record.kind, record.sentence) for record in evidence.records),
@@ -32,6 +32,14 @@ def summary(evidence: Evidence, state: ReleaseState) -> str:
     width = max(len(name) for name, _ in facts)
     indent = "\n" + " " * (width + 2)
     return "\n".join(f"{name:<{width}}  {text.replace(chr(10), indent)}" for name, text in facts)
+
+
+def _authors(evidence: Evidence) -> str:
+    told = ", ".join(evidence.change.authors)
+    if evidence.unknown_authors:
+        unknown = ", ".join(evidence.unknown_authors)
+        told += f"\nthe policy does not know {unknown}: if that is you, do not approve"
+    return told
 
 
 def _soak(evidence: Evidence) -> str:

@@ -9,6 +9,8 @@ import typer
 
 from starter.output import Format
 
+DEFAULT_PATIENCE = "5m"
+
 Output = Annotated[Format, typer.Option("--output", help="How to print the result.")]
 Commit = Annotated[str, typer.Option(help="Branch, tag or commit to release.")]
 RepositoryPlace = Annotated[
@@ -29,4 +31,7 @@ MaybeRelease = Annotated[
 ]
 Release = Annotated[
     str, typer.Argument(metavar="RELEASE|SERVICE", help="A release's id, or a service's name.")
+]
+Patience = Annotated[
+    str, typer.Option(metavar="TIME", help="End when nobody could be asked for so long.")
 ]

@@ -1,4 +1,4 @@
-"""approve, reject, pause, resume, abort, skip-soak: one command, sent as an update, answered."""
+"""approve, reject, pause, ... resolve: one command, sent as an update, answered."""
 
 # ruff: noqa: PLC0415 - see `starter.connection`.
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -24,6 +24,10 @@ Principal = Annotated[
     str | None, typer.Option("--as", metavar="PRINCIPAL", help="Who you are in the policy.")
 ]
 Reason = Annotated[str, typer.Option(help="Why; people and the audit read it.")]
+Resolution = Annotated[
+    Literal["retry", "skip", "give-up"],
+    typer.Argument(help="Try the undo again, go on without it, or leave all as it is."),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -32,6 +36,7 @@ def register(app: typer.Typer) -> None:
     for command in (approve, reject, pause, resume, abort):
         app.command()(command)
     app.command(name="skip-soak")(skip_soak)
+    app.command()(resolve)
 
 
 def approve(
@@ -99,6 +104,21 @@ def skip_soak(
 ) -> int:
     """Go on to approval before the soak is earned, with a reason that the evidence keeps."""
     return _send("skip-soak", release, (key, signature, statement), principal, reason, True)
+
+
+def resolve(
+    release: options.Release,
+    resolution: Resolution,
+    *,
+    reason: Reason = "",
+    key: Key = None,
+    signature: Signature = None,
+    statement: StatementFile = None,
+    principal: Principal = None,
+) -> int:
+    """Say how a stuck rollback goes on, with a reason; until then every pod is kept."""
+    files = (key, signature, statement)
+    return _send(f"resolve-{resolution}", release, files, principal, reason, True)
 
 
 def _send(

@@ -71,11 +71,16 @@ def plan(
     return plan_command.plan(question, output)
 
 
-def watch(release: options.MaybeRelease = None, output: options.Output = Format.TEXT) -> int:
+def watch(
+    release: options.MaybeRelease = None,
+    *,
+    patience: options.Patience = options.DEFAULT_PATIENCE,
+    output: options.Output = Format.TEXT,
+) -> int:
     """Look on until a release ends; its outcome is the exit code."""
     from starter import watch as watch_command
 
-    return watch_command.watch(release, output)
+    return watch_command.watch(release, output, patience)
 
 
 def status(release: options.MaybeRelease = None, output: options.Output = Format.TEXT) -> int:

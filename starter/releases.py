@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 from collections.abc import Awaitable
 from datetime import datetime
@@ -81,8 +82,12 @@ async def find(client: Client, name: str | None) -> str:
 async def look(client: Client, release_id: str) -> Seen:
     """Read a release's state; a finished one is read from its result, without any worker."""
     handle = client.get_workflow_handle(release_id, result_type=ReleaseState)
-    with failures_about(f"release {release_id}"):
-        status = (await handle.describe(rpc_timeout=RPC_TIMEOUT)).status
+    subject = f"release {release_id}"
+    with failures_about(client, subject):
+        # The client tries again for ten seconds, however short the time of one try.
+        async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
+            status = (await handle.describe()).status
+    with failures_about(client, subject, of_worker=True):
         return Seen(await _state(handle, status), status)
 
 
@@ -101,7 +106,7 @@ def _state(
 
 
 async def _executions(client: Client, query: str, limit: int) -> list[WorkflowExecution]:
-    with failures_about("list of releases"):
+    with failures_about(client, "list of releases"):
         found = client.list_workflows(query, limit=limit, rpc_timeout=RPC_TIMEOUT)
         return [execution async for execution in found]
 

@@ -16,7 +16,7 @@ from domain.environments import (
     cluster_queue,
 )
 from domain.errors import NotFound
-from settings import CONFIG_VARIABLE, docker_credentials
+from settings import CONFIG_VARIABLE, docker_credentials, process_environment
 from starter.children import Program
 from starter.ports import HOST
 from starter.sandbox_files import Layout
@@ -92,8 +92,11 @@ def _python(module: str) -> list[str]:
 
 
 def _environment(**added: str) -> dict[str, str]:
-    kept = processes.inherited_environment(
-        lambda name: name not in ("KUBECONFIG", CONFIG_VARIABLE) and not name.startswith("TEMPORAL")
+    kept = processes.child_environment(
+        process_environment(),
+        lambda name: (
+            name not in ("KUBECONFIG", CONFIG_VARIABLE) and not name.startswith("TEMPORAL")
+        ),
     )
     path = os.pathsep.join(filter(None, (str(_PROJECT), kept.get("PYTHONPATH"))))
     return {**kept, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **added}

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from domain.errors import PermanentFailure
+from domain.errors import NotFound, PermanentFailure
 from domain.images import Reference
 from domain.plan import ServicePlan
-from domain.scan import summarise
+from domain.scan import objection, summarise, target_of
 
 
 class ScanReport(NamedTuple):
@@ -19,20 +19,23 @@ class ScanReport(NamedTuple):
 
 
 def read_report(path: Path, image: Reference | None, plan: ServicePlan) -> ScanReport:
-    """Read a report; PermanentFailure when it is none, or about another image than `image`."""
+    """Read a report; PermanentFailure when it is none, or about something else.
+
+    Without an `image` yet it may be of the service's source directory.
+    """
     try:
         content = path.read_bytes()
         data = json.loads(content)
     except OSError as error:
-        raise PermanentFailure(f"scan report {path} cannot be read: {error.strerror}") from error
+        raise NotFound(
+            f"scan report {path} cannot be read: {error.strerror}; correct --scan-report"
+        ) from error
     except ValueError as error:
         raise PermanentFailure(f"scan report {path} is not JSON: {error}") from error
     if not isinstance(data, dict):
         raise PermanentFailure(f"scan report {path} is not a JSON object")
-    target = summarise(data, str(path), plan.scan.block).target_digest
-    if image is not None and target not in (None, image.digest):
-        raise PermanentFailure(
-            f"scan report {path} is about {target}, not about {image}; scan the image that is "
-            "released"
-        )
+    summarise(data, str(path), plan.scan.block)
+    wanted = (image.digest, None) if image else (None, plan.path)
+    if why := objection(target_of(data, str(path)), *wanted):
+        raise PermanentFailure(f"scan report {path} {why}; scan {image or plan.path}")
     return ScanReport(content)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import settings as configuration
 from clients import processes
 from clients.git import Repository
 from clients.plan_file import plan_of
@@ -51,14 +52,22 @@ class Source:
 
 async def find_source(place: str, revision: str, settings: Settings) -> Source:
     """Resolve a revision; a directory stands for the repository around it."""
-    repository = Repository(_root(place), cache=settings.build.cache)
+    repository = Repository(
+        _root(place), cache=settings.build.cache, environment=configuration.process_environment()
+    )
     return Source(repository, await repository.resolve(revision))
 
 
 async def read_policy(settings: Settings) -> Policy:
     """The organisation's policy as its ref has it now."""
     place = settings.policy_place()
-    source = PolicySource(place.repository, place.ref, place.path, cache=settings.build.cache)
+    source = PolicySource(
+        place.repository,
+        place.ref,
+        place.path,
+        cache=settings.build.cache,
+        environment=configuration.process_environment(),
+    )
     policy, _ = await source.fetch()
     return policy
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from clients.registry import Registry
 from domain.commands import REQUIREMENTS, CommandName, Statement
 from domain.errors import NotFound, PermanentFailure
 from domain.evidence import Evidence
 from domain.release import ReleaseState
+
+if TYPE_CHECKING:
+    from clients.registry import Registry
 
 # How long a command that is about no evidence may travel before it no longer counts.
 FRESH = timedelta(minutes=10)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from domain.commands import RefusedCommand
 from domain.phases import Phase
 from domain.quantities import format_duration
-from domain.release import ReleaseState, StageRecord
+from domain.release import ReleaseState, StageRecord, StepVerdict
+from domain.soak import SoakProgress
 
 MARKS = {True: "✔", False: "✘", None: "…"}
 # What the release's next wake-up means in a phase; elsewhere it is a deadline.
 _WAKE_UPS = {
-    Phase.SOAK: "earliest end",
     Phase.APPROVAL: "approval expires",
     Phase.WATCH: "watch",
 }
-ZERO, SECOND = timedelta(0), timedelta(seconds=1)
+# The judge's sentences begin with the verdict in words, which stands before them already.
+VERDICT_WORDS = {"PROMOTE": "Promoted", "ROLL_BACK": "Rolled back"}
+ZERO, SECOND, MINUTE, HOUR = (timedelta(seconds=n) for n in (0, 1, 60, 3600))
+WORTH_TELLING = timedelta(seconds=0.1)
 
 
 class Wait(NamedTuple):
@@ -34,13 +37,6 @@ class Wait(NamedTuple):
         return min(max(self.done / self.goal, 0.0), 1.0) if self.goal > ZERO else 1.0
 
 
-class Event(NamedTuple):
-    """Something that happened, and when (or when it was seen, where nothing says when)."""
-
-    at: datetime
-    text: str
-
-
 def headline(state: ReleaseState) -> str:
     """Which release, and where it stands."""
     request = state.request
@@ -48,28 +44,55 @@ def headline(state: ReleaseState) -> str:
     return f"{request.release_id}  {request.service} {request.commit[:10]}  {ended}"
 
 
-def stage_line(stage: StageRecord, now: datetime) -> str:
-    """One stage: how it went, how long it took, what it said."""
-    took = format_duration(rounded((stage.ended_at or now) - stage.started_at))
-    return f"{MARKS[stage.ok]} {stage.title} ({took})" + (
-        f": {stage.sentence}" if stage.sentence else ""
-    )
+def stage_line(stage: StageRecord, now: datetime, clock: str = "") -> str:
+    """One stage: how it went, how long it took, and on which `clock`."""
+    took = (stage.ended_at or now) - stage.started_at
+    length = format_duration(rounded(took)) if took >= WORTH_TELLING else ""
+    noted = ", ".join(filter(None, (length, clock)))
+    return f"{MARKS[stage.ok]} {stage.title}{f' ({noted})' if noted else ''}"
+
+
+def verdict_line(verdict: StepVerdict) -> str:
+    """What the judge said, its sentence's first words being the verdict itself."""
+    word, sentence = verdict.verdict, verdict.sentence
+    rest = sentence.removeprefix(VERDICT_WORDS.get(word, word))
+    return f"{verdict.weight} %: {word}{f': {sentence}' if rest == sentence else rest}"
+
+
+def verdicts_of(state: ReleaseState, phase: Phase) -> tuple[StepVerdict, ...]:
+    """The verdicts of a stage: weights rise in the canary, what comes after 100 % is the watch."""
+    weights = [verdict.weight for verdict in state.verdicts]
+    steps = weights.index(100) + 1 if 100 in weights else len(weights)
+    of_phase = {Phase.CANARY: state.verdicts[:steps], Phase.WATCH: state.verdicts[steps:]}
+    return of_phase.get(phase, ())
+
+
+def soak_sentence(soak: SoakProgress) -> str:
+    """What is earned, in rounded figures, and never all of it before it is."""
+    fraction = soak.earned % SECOND if soak.earned >= SECOND else ZERO
+    return soak.with_(earned=rounded(soak.earned - fraction), goal=rounded(soak.goal)).sentence
 
 
 def waits(state: ReleaseState, now: datetime) -> list[Wait]:
     """A bar for each thing that is waited for now."""
-    found = []
-    if state.phase is Phase.SOAK and state.soak is not None:
-        clock = _clock(state)
-        note = f"{state.soak.sentence}{clock}"
-        found.append(Wait("soak", state.soak.earned, state.soak.goal, note))
-    if state.next_wake_up is not None and not state.is_over:
-        what = _WAKE_UPS.get(state.phase, "deadline")
-        start = _wait_started(state, state.next_wake_up)
-        left = max(state.next_wake_up - now, ZERO)
-        note = f"{format_duration(rounded(left))} left{_clock(state)}"
-        found.append(Wait(what, now - start, state.next_wake_up - start, note))
-    return found
+    if state.is_over:
+        return []
+    until, soak = state.next_wake_up, state.soak
+    left = f"{format_duration(rounded(max(until - now, ZERO)))} left" if until else ""
+    if state.phase is Phase.SOAK and soak is not None:
+        # Only healthy time counts, so that its end moves.
+        note = ", at the earliest ".join(filter(None, (soak_sentence(soak), left)))
+        return [Wait("soak", soak.earned, soak.goal, note)]
+    if until is None:
+        return []
+    start = _wait_started(state, until)
+    return [Wait(_WAKE_UPS.get(state.phase, "deadline"), now - start, until - start, left)]
+
+
+def present_sentence(state: ReleaseState) -> str:
+    """What goes on right now, unless a wait says the same."""
+    told_by_wait = state.phase is Phase.SOAK or state.sentence.startswith("waiting for ")
+    return "" if told_by_wait or state.is_over else state.sentence
 
 
 def facts(state: ReleaseState) -> list[str]:
@@ -77,69 +100,33 @@ def facts(state: ReleaseState) -> list[str]:
     lines = []
     if state.waiting_for and not state.is_over:
         lines.append(f"waiting for {state.waiting_for}")
-    if state.paused_by is not None:
+    if state.paused_by is not None and not state.is_over:
         lines.append(f"paused by {state.paused_by.principal}")
-    lines += [f"refused: {r.name} by {r.actor}: {r.why}" for r in state.refusals]
-    lines += [f"not delivered to the team's channel: {_first_line(t)}" for t in state.undelivered]
+    lines += [refusal_line(refused) for refused in state.refusals]
+    if state.undelivered:
+        lines.append(undelivered_line(state))
     return lines
 
 
-def changes(before: ReleaseState | None, after: ReleaseState, now: datetime) -> list[Event]:
-    """What happened between two looks; everything so far when it is the first."""
-    found = [*_stage_changes(before, after, now), *_people_changes(before, after)]
-    seen = before.verdicts if before else ()
-    found += [
-        Event(now, f"{verdict.weight} %: {verdict.verdict} {verdict.sentence}")
-        for verdict in after.verdicts[len(seen) :]
-    ]
-    if after.weight != (before.weight if before else 0):
-        found.append(Event(now, f"production: {after.weight} % to the new revision"))
-    if after.phase is Phase.SOAK and after.soak and (before is None or before.soak != after.soak):
-        found.append(Event(now, f"soak: {after.soak.sentence}"))
-    old = set(facts(before)) if before else set()
-    found += [Event(now, line) for line in facts(after) if line not in old]
-    found = sorted(found, key=lambda event: event.at)
-    if after.outcome is not None and (before is None or before.outcome is None):
-        found.append(Event(after.ended_at or now, f"{after.outcome}: {after.sentence}"))
-    return found
+def refusal_line(refused: RefusedCommand) -> str:
+    """A command that did not count, and why."""
+    return f"refused: {refused.name} by {refused.actor}: {refused.why}"
 
 
-def _people_changes(before: ReleaseState | None, after: ReleaseState) -> Iterator[Event]:
-    commands = before.commands if before else ()
-    for accepted in after.commands[len(commands) :]:
-        proof = "signed" if accepted.verified else "not signed"
-        reason = accepted.command.statement.reason
-        said = f": {reason}" if reason else ""
-        yield Event(accepted.at, f"{accepted.command.name} by {accepted.principal} ({proof}){said}")
-
-
-def _stage_changes(
-    before: ReleaseState | None, after: ReleaseState, now: datetime
-) -> Iterator[Event]:
-    old = before.stages if before else ()
-    for number, stage in enumerate(after.stages):
-        known = old[number] if number < len(old) else None
-        if known is None and stage.ended_at is None:
-            yield Event(stage.started_at, f"▶ {stage.title}")
-        elif stage.ended_at is not None and known != stage:
-            yield Event(stage.ended_at, stage_line(stage, now))
-    if _says_something_new(before, after):
-        yield Event(now, f"  {after.sentence}")
-
-
-def _says_something_new(before: ReleaseState | None, after: ReleaseState) -> bool:
-    """Whether the present sentence is told by nothing else."""
-    told = {stage.sentence for stage in after.stages} | {v.sentence for v in after.verdicts}
-    told |= {before.sentence} if before else set()
-    told |= {after.soak.sentence} if after.soak else set()
-    return after.outcome is None and after.sentence not in (told | {""})
+def undelivered_line(state: ReleaseState) -> str:
+    """How much of the story did not reach the team's channel; here all of it is told anyway."""
+    messages = len(state.undelivered)
+    many = "1 message was" if messages == 1 else f"{messages} messages were"
+    return f"{many} not delivered to the team's channel; `tidegate doctor` says what is wrong"
 
 
 def rounded(length: timedelta) -> timedelta:
-    """Whole seconds from ten seconds on, tenths below: what a person reads off."""
-    if length >= 10 * SECOND:
-        return timedelta(seconds=round(length.total_seconds()))
-    return timedelta(seconds=round(length.total_seconds(), 1))
+    """What a person reads off: tenths below a second, then seconds, minutes from an hour on."""
+    seconds = length.total_seconds()
+    if seconds < 1:
+        return timedelta(seconds=round(seconds, 1))
+    unit = MINUTE if length >= HOUR else SECOND
+    return round(length / unit) * unit
 
 
 def _wait_started(state: ReleaseState, until: datetime) -> datetime:
@@ -155,17 +142,14 @@ def _wait_started(state: ReleaseState, until: datetime) -> datetime:
     return max(began, until - longest) if longest else began
 
 
-def _clock(state: ReleaseState) -> str:
+def rehearsal_clock(state: ReleaseState, phase: Phase) -> str:
+    """By how much a phase is shortened, where it is."""
     rehearsal = state.request.plan.rehearsal
     clock = {
         Phase.SOAK: rehearsal.soak,
         Phase.CANARY: rehearsal.canary,
         Phase.WATCH: rehearsal.canary,
-    }.get(state.phase)
+    }.get(phase)
     if clock is None or clock.planned == clock.real:
         return ""
-    return f" (rehearsal clock {clock})"
-
-
-def _first_line(text: str) -> str:
-    return text.splitlines()[0] if text else ""
+    return f"rehearsal clock {clock}"

@@ -14,7 +14,8 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.commands import Answer, Command
+from domain.commands import RESOLUTIONS, Answer, Command
+from domain.environments import rollback_id
 from domain.errors import TransientFailure
 from domain.records import digest_of
 from starter.failures import failures_about
@@ -25,10 +26,11 @@ ANSWER_TIMEOUT = timedelta(seconds=30)
 async def submit(client: Client, command: Command) -> Answer:
     """Send a command as an update whose id is the command's digest: twice is once."""
     release = command.statement.release
-    handle = client.get_workflow_handle(release)
+    to_rollback = command.name in RESOLUTIONS
+    handle = client.get_workflow_handle(rollback_id(release) if to_rollback else release)
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT.total_seconds()):
-            with failures_about(f"release {release}"):
+            with failures_about(client, f"release {release}", of_worker=True):
                 return await _execute(handle, command)
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
         raise TransientFailure(
@@ -50,5 +52,8 @@ async def _execute(handle: WorkflowHandle[object, object], command: Command) -> 
         return Answer(accepted=False, sentence=f"{command.name} refused: {why}")
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
-            return Answer(accepted=False, sentence=f"{command.name} refused: the release is over")
+            over = (
+                "no rollback is running" if command.name in RESOLUTIONS else "the release is over"
+            )
+            return Answer(accepted=False, sentence=f"{command.name} refused: {over}")
         raise

@@ -3,50 +3,69 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 
-from rich.live import Live
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from domain.errors import TransientFailure
+from domain.quantities import format_duration
 from domain.release import ReleaseState
 from starter.exit_codes import ExitCode, of_outcome
 from starter.output import Format, complain, is_terminal, say, say_json
 from starter.releases import Seen, look
-from starter.story import Event, changes
-from starter.terminal import console
-from starter.view import view
+from starter.telling import Calendar, Storyteller
 
 POLL = timedelta(seconds=1)
 Show = Callable[[Seen, str], None]
 
 
-async def show_until_end(client: Client, release_id: str, output: Format) -> ExitCode:
-    """Show every change of a release; returns the exit code of its outcome."""
-    live = output is Format.TEXT and is_terminal()
-    screen = Live(console=console(), auto_refresh=False, transient=False) if live else None
-    show = _on_screen(screen) if screen else _as_json() if output is Format.JSON else _as_lines()
-    with screen or nullcontext():
-        async for seen, note in _looks(client, release_id):
+async def show_until_end(
+    client: Client, release_id: str, output: Format, patience: timedelta
+) -> ExitCode:
+    """Show every change of a release; returns the exit code of its outcome.
+
+    TransientFailure when nobody could be asked for longer than `patience`.
+    """
+    first = await look(client, release_id)
+    last = first
+    with _showing(output) as show:
+        show(first, "")
+        async for seen, note in _looks(client, first, patience):
             show(seen, note)
-    return _ending(seen)
+            last = seen
+    return _ending(last)
 
 
-async def _looks(client: Client, release_id: str) -> AsyncIterator[tuple[Seen, str]]:
-    """Look every second until the end; an outage after the first look is said and waited out."""
-    seen = await look(client, release_id)
-    note = ""
-    while True:
-        yield seen, note
-        if seen.state.is_over or seen.was_cut_off:
-            return
+async def _looks(
+    client: Client, seen: Seen, patience: timedelta
+) -> AsyncIterator[tuple[Seen, str]]:
+    """Look every second until the end; an outage is said, and waited out for a while."""
+    release_id = seen.state.request.release_id
+    gives_up_at: datetime | None = None
+    while not seen.state.is_over and not seen.was_cut_off:
         await asyncio.sleep(POLL.total_seconds())
         try:
-            seen, note = await look(client, release_id), ""
+            seen, gives_up_at, note = await look(client, release_id), None, ""
         except TransientFailure as failure:
-            note = f"this picture is old: {failure}"
+            gives_up_at = gives_up_at or datetime.now(UTC) + patience
+            if datetime.now(UTC) >= gives_up_at:
+                raise _given_up(release_id, patience, failure) from failure
+            note = f"{failure}. {_goes_on(gives_up_at)}"
+        yield seen, note
+
+
+def _goes_on(gives_up_at: datetime) -> str:
+    until = f"{gives_up_at.astimezone():%H:%M:%S}"
+    return f"The release goes on, nothing of it is lost; looking again until {until}"
+
+
+def _given_up(release_id: str, patience: timedelta, failure: Exception) -> TransientFailure:
+    return TransientFailure(
+        f"nobody could be asked about {release_id} for {format_duration(patience)}: {failure}. "
+        f"The release goes on; come back: tidegate watch {release_id}"
+    )
 
 
 def _ending(seen: Seen) -> ExitCode:
@@ -57,36 +76,68 @@ def _ending(seen: Seen) -> ExitCode:
     return ExitCode.ABORTED if seen.status in ended_by_people else ExitCode.FAILED
 
 
-def _on_screen(screen: Live) -> Show:
+def _showing(output: Format) -> AbstractContextManager[Show]:
+    if output is Format.TEXT and is_terminal():
+        return _on_screen()
+    return nullcontext(_noting(_as_json() if output is Format.JSON else _as_lines()))
+
+
+@contextmanager
+def _on_screen() -> Iterator[Show]:
+    """A picture that fits the screen while it changes; the whole of it stays at the end."""
+    from rich.live import Live  # noqa: PLC0415 - 0.1 s that lines and JSON do not pay
+
+    from starter.terminal import console  # noqa: PLC0415
+    from starter.view import view  # noqa: PLC0415
+
+    last: Seen | None = None
+    screen = Live(console=console(), auto_refresh=False, transient=True)
+
     def show(seen: Seen, note: str) -> None:
-        screen.update(view(seen.state, datetime.now(UTC), note), refresh=True)
+        nonlocal last
+        last = seen
+        screen.update(view(seen.state, datetime.now(UTC), note, fits=True), refresh=True)
 
-    return show
+    try:
+        with screen:
+            yield show
+    finally:
+        if last is not None:
+            screen.console.print(view(last.state, datetime.now(UTC)))
 
 
-def _as_lines() -> Show:
-    before: ReleaseState | None = None
+def _noting(tell: Callable[[ReleaseState], None]) -> Show:
+    """What is about the looking itself goes to stderr, once."""
     noted = ""
 
     def show(seen: Seen, note: str) -> None:
-        nonlocal before, noted
-        now = datetime.now(UTC)
-        events = changes(before, seen.state, now)
-        events += [Event(now, note)] if note and note != noted else []
-        for event in events:
-            say(f"{event.at.astimezone():%H:%M:%S} {event.text}")
-        before, noted = seen.state, note
+        nonlocal noted
+        if note != noted:
+            complain(f"tidegate: {note or 'it answers again'}")
+        noted = note
+        tell(seen.state)
 
     return show
 
 
-def _as_json() -> Show:
+def _as_lines() -> Callable[[ReleaseState], None]:
+    storyteller, calendar = Storyteller(), Calendar(datetime.now(UTC))
+
+    def tell(state: ReleaseState) -> None:
+        for event in storyteller.tell(state, datetime.now(UTC)):
+            for line in calendar.lines(event):
+                say(line)
+
+    return tell
+
+
+def _as_json() -> Callable[[ReleaseState], None]:
     before: ReleaseState | None = None
 
-    def show(seen: Seen, note: str) -> None:
+    def tell(state: ReleaseState) -> None:
         nonlocal before
-        if seen.state != before:
-            say_json(seen.state.model_dump(mode="json"), indent=None)
-        before = seen.state
+        if state != before:
+            say_json(state.model_dump(mode="json"), indent=None)
+        before = state
 
-    return show
+    return tell

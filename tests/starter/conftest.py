@@ -6,11 +6,18 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from temporalio.client import Client
 
+from clients.registry import Registry
+from domain.policy import Role
 from tests.support.cli import Cli, Done, make_policy, make_service
+from tests.support.gate import freeze
 from tests.support.git import Worktree
-from tests.support.stand_in_release import answering
+from tests.support.registry import running_registry
+from tests.support.release_records import request
+from tests.support.ssh_keys import KeyFile, make_key
+from tests.support.stand_in_release import Release, answering
 from tests.support.temporal import dev_server
 
 Told = Callable[..., Done]
@@ -55,3 +62,28 @@ async def temporal(silent_temporal: Client) -> AsyncIterator[Client]:
     """The server with a worker that serves stand-in releases."""
     async with answering(silent_temporal):
         yield silent_temporal
+
+
+@pytest.fixture
+def key(cli: Cli, tmp_path: Path) -> KeyFile:
+    """Alice's key, which the policy lists."""
+    made = make_key(tmp_path / "alice", "-t", "ed25519")
+    alice = {
+        "principal": "alice",
+        "emails": ["alice@example.com"],
+        "keys": [made.public],
+        "roles": [role.value for role in Role],
+    }
+    cli.connect(policy=make_policy(tmp_path / "keyed", yaml.safe_dump({"people": [alice]})))
+    return made
+
+
+@pytest.fixture
+async def waiting(cli: Cli, temporal: Client, tmp_path: Path) -> AsyncIterator[Release]:
+    """A release whose evidence lies in a registry and waits for approval."""
+    async with running_registry(tmp_path / "registry") as server:
+        cli.connect(registry={"default": server.address, "plain_http": [server.address]})
+        async with Registry([server.address]) as registry:
+            release = await Release.started(temporal, request())
+            await freeze(registry, release, f"{server.address}/isa/album")
+        yield release

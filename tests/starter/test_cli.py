@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -15,7 +16,7 @@ from workflows.release import ReleaseWorkflow
 HEAVY = ("temporalio", "pydantic", "aiohttp", "rich", "kubernetes", "yaml", "cryptography")
 COMMANDS = (
     *("release", "plan", "watch", "status", "list", "evidence", "approve", "reject", "pause"),
-    *("resume", "abort", "skip-soak", "worker", "sandbox", "doctor", "schema"),
+    *("resume", "abort", "skip-soak", "resolve", "worker", "sandbox", "doctor", "schema"),
 )
 
 
@@ -133,11 +134,28 @@ def test_releases_are_found_by_the_names_under_which_the_workflow_writes_them() 
 
 def test_completion_is_printed_for_a_shell(cli: Cli) -> None:
     said = subprocess.run(
-        [sys.executable, "-m", "starter", "--show-completion", "bash"],
+        # The shell is the one that asks: two commands, so that it stays the parent.
+        ["bash", "-c", f"{sys.executable} -m starter --show-completion; exit $?"],
         cwd=ROOT,
-        env={**cli.environment, "SHELL": "/bin/bash"},
+        env=cli.environment,
         capture_output=True,
         text=True,
         check=False,
     )
     assert "_TIDEGATE_COMPLETE" in said.stdout, said.stderr
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(cli: Cli) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    said = subprocess.run(
+        [sys.executable, "-m", "starter", "schema"],
+        cwd=ROOT,
+        env=cli.environment,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (said.returncode, said.stderr) == (1, "")

@@ -4,29 +4,21 @@ import asyncio
 import os
 import pty
 import sys
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import yaml
 from temporalio.client import Client
 
-from activities.archive import Archive
-from clients.artifacts import Artifact, ArtifactLayer
-from clients.registry import Registry
 from clients.ssh_signature import AllowedKey, verify
-from domain.bundle import BundleReference
-from domain.commands import APPROVAL_NAMESPACE, CommandName
+from domain.commands import APPROVAL_NAMESPACE, RESOLUTIONS, CommandName
+from domain.environments import CONTROL_QUEUE, rollback_id
 from domain.evidence import Evidence
 from domain.phases import Outcome, Phase
-from domain.policy import Role
-from domain.release import RollbackRehearsal
-from domain.soak import SoakProgress, SoakRecord
-from tests.support.cli import Cli, make_policy
+from tests.support.cli import Cli
+from tests.support.gate import EXPIRES_AT
 from tests.support.git import Worktree
-from tests.support.registry import running_registry
-from tests.support.release_records import change, plan, record, request
+from tests.support.release_records import request
 from tests.support.ssh_keys import (
     SSH_AGENT,
     SSH_KEYGEN,
@@ -35,60 +27,11 @@ from tests.support.ssh_keys import (
     make_key,
     running_agent,
 )
-from tests.support.stand_in_release import Release
+from tests.support.stand_in_release import Release, StandInRelease
 
-needs_openssh = pytest.mark.skipif(
+pytestmark = pytest.mark.skipif(
     SSH_KEYGEN is None or SSH_AGENT is None, reason="needs OpenSSH's programs"
 )
-pytestmark = needs_openssh
-EXPIRES_AT = datetime.now(UTC) + timedelta(hours=24)
-
-
-@pytest.fixture
-def key(cli: Cli, tmp_path: Path) -> KeyFile:
-    """Alice's key, which the policy lists."""
-    made = make_key(tmp_path / "alice", "-t", "ed25519")
-    alice = {"principal": "alice", "keys": [made.public], "roles": [role.value for role in Role]}
-    cli.connect(policy=make_policy(tmp_path / "keyed", yaml.safe_dump({"people": [alice]})))
-    return made
-
-
-@pytest.fixture
-async def waiting(cli: Cli, temporal: Client, tmp_path: Path) -> AsyncIterator[Release]:
-    """A release whose evidence lies in a registry and waits for approval."""
-    async with running_registry(tmp_path / "registry") as server:
-        cli.connect(registry={"default": server.address, "plain_http": [server.address]})
-        async with Registry([server.address]) as registry:
-            release = await Release.started(temporal, request())
-            await _freeze(registry, release, f"{server.address}/isa/album")
-        yield release
-
-
-async def _freeze(registry: Registry, release: Release, repository: str) -> None:
-    subject = Artifact("application/x", (ArtifactLayer("application/x", b"bundle"),))
-    bundle = BundleReference(
-        repository=repository, digest=await registry.push_artifact(repository, subject)
-    )
-    evidence = Evidence(
-        release_id=release.id,
-        service="album",
-        bundle=bundle,
-        image=f"{repository}@sha256:{'1' * 64}",
-        plan_hash=f"sha256:{'2' * 64}",
-        policy_version=f"sha256:{'3' * 64}",
-        change=change(),
-        stable=None,
-        config_diff=("ConfigMap album: LOG_LEVEL info -> debug",),
-        records=(record("unit-tests", "19 unit tests passed"), record("scan", "nothing found")),
-        soak=SoakRecord(plan=plan().soak, progress=SoakProgress(goal=timedelta(seconds=24))),
-        rehearsal=RollbackRehearsal(tried=True, seconds=0.4, sentence="rehearsed in 0.4 s"),
-        opened_at=EXPIRES_AT - timedelta(hours=24),
-        expires_at=EXPIRES_AT,
-    )
-    kept = await Archive(registry).store_record(bundle, "evidence", evidence, "evidence")
-    await release.becomes(
-        phase=Phase.APPROVAL, bundle=bundle, evidence=kept, evidence_expires_at=EXPIRES_AT
-    )
 
 
 async def test_an_approval_shows_the_evidence_and_signs_exactly_it(
@@ -217,11 +160,39 @@ async def test_every_command_to_a_finished_release_is_refused_clearly(
 ) -> None:
     release = await Release.started(temporal, request())
     await release.becomes(phase=Phase.DONE, outcome=Outcome.ROLLED_BACK, sentence="was worse")
-    for name in CommandName:
+    for name in (name for name in CommandName if name not in RESOLUTIONS):
         reason = ("--reason", "late") if name in ("reject", "abort", "skip-soak") else ()
         done = await cli.run(name, release.id, *reason)
         assert (done.code, done.err.count("\n")) == (5, 1)
-        assert "the release is over, it ended ROLLED_BACK: was worse" in done.err
+        assert "the release is over, it ended ROLLED_BACK; tidegate status" in done.err
+
+
+@pytest.mark.parametrize("resolution", ["retry", "skip", "give-up"])
+async def test_a_resolution_is_signed_and_goes_to_the_rollback_not_to_the_release(
+    cli: Cli, temporal: Client, waiting: Release, key: KeyFile, resolution: str
+) -> None:
+    id = rollback_id(waiting.id)
+    await temporal.start_workflow(
+        StandInRelease.run, waiting.state.request, id=id, task_queue=CONTROL_QUEUE
+    )
+    said = ("--reason", "seen", "--key", str(key.path))
+    done = await cli.run("resolve", waiting.id, resolution, *said)
+    assert done.code == 0, done.err
+    rollback = temporal.get_workflow_handle_for(StandInRelease.run, id)
+    (accepted,) = (await rollback.query(StandInRelease.state)).commands
+    assert accepted.command.name == f"resolve-{resolution}"
+    assert accepted.command.statement.release == waiting.id
+    assert accepted.verified
+    assert (await waiting.now()).commands == ()
+
+
+async def test_a_resolution_without_a_rollback_is_refused(
+    cli: Cli, waiting: Release, key: KeyFile
+) -> None:
+    said = ("--reason", "seen", "--key", str(key.path))
+    done = await cli.run("resolve", waiting.id, "skip", *said)
+    assert done.code == 5
+    assert "resolve-skip refused: no rollback is running" in done.err
 
 
 async def test_an_approval_before_its_time_says_which_phase_it_waits_for(

@@ -10,7 +10,7 @@ from temporalio.client import Client
 from clients.registry import Registry
 from domain.records import digest_of
 from domain.release import ReleaseRequest
-from starter.launch import SCAN_REPORT_TYPE
+from starter.registry_check import SCAN_REPORT_TYPE
 from starter.releases import listed
 from starter.visibility import query
 from tests.starter.conftest import Told
@@ -18,7 +18,15 @@ from tests.support.cli import Cli
 from tests.support.git import Worktree
 from tests.support.registry import running_registry
 
-GRYPE = {"matches": [], "source": {"target": {"userInput": "album"}}}
+GRYPE_FOLDER = {
+    "matches": [],
+    "source": {"type": "directory", "target": "/builds/7/microservices/album"},
+}
+
+
+def grype(image: str) -> str:
+    """A clean report of an image."""
+    return json.dumps({"matches": [], "source": {"target": {"repoDigests": [image]}}})
 
 
 @pytest.fixture
@@ -139,7 +147,7 @@ async def test_a_scan_report_lies_beside_its_image_and_the_request_names_its_con
     cli: Cli, silent_temporal: Client, base_image: str, tmp_path: Path
 ) -> None:
     report = tmp_path / "report.json"
-    report.write_text(json.dumps(GRYPE))
+    report.write_text(grype(base_image))
     done = await cli.run("release", "album", "--image", base_image, "--scan-report", str(report))
     assert done.code == 0, done.err
     (request,) = await requests_in(silent_temporal)
@@ -154,7 +162,7 @@ async def test_a_scan_report_of_a_commit_goes_where_its_image_will_be(
     cli: Cli, silent_temporal: Client, base_image: str, tmp_path: Path
 ) -> None:
     report = tmp_path / "report.json"
-    report.write_text(json.dumps(GRYPE))
+    report.write_text(json.dumps(GRYPE_FOLDER))
     done = await cli.run("release", "album", "--scan-report", str(report))
     assert done.code == 0, done.err
     host = base_image.partition("/")[0]
@@ -170,8 +178,9 @@ async def test_a_scan_report_of_a_commit_goes_where_its_image_will_be(
         ("{}", "neither grype's nor trivy's"),
         (
             json.dumps({"matches": [], "source": {"target": {"manifestDigest": "sha256:other"}}}),
-            "is about sha256:other, not about",
+            "is about sha256:other, the image is sha256:000",
         ),
+        (json.dumps(GRYPE_FOLDER), "names no image by its digest; scan 127.0.0.1:1/isa/album@"),
     ],
 )
 def test_a_scan_report_that_proves_nothing_is_bad_input(
@@ -183,6 +192,17 @@ def test_a_scan_report_that_proves_nothing_is_bad_input(
     done = tidegate("release", "album", "--image", image, "--scan-report", str(report))
     assert done.code == 2
     assert said in done.err
+
+
+@pytest.mark.parametrize("target", ["microservices/user", "album", "/some/other/service"])
+def test_a_scan_of_another_folder_is_bad_input(tidegate: Told, tmp_path: Path, target: str) -> None:
+    report = tmp_path / "report.json"
+    report.write_text(
+        json.dumps({"matches": [], "source": {"type": "directory", "target": target}})
+    )
+    done = tidegate("release", "album", "--scan-report", str(report))
+    assert done.code == 2
+    assert f"is about the directory {target}, not about microservices/album" in done.err
 
 
 def test_who_starts_it_must_be_known(tidegate: Told, repository: Worktree) -> None:
