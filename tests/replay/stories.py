@@ -22,7 +22,7 @@ from tests.support.release_records import plan, request
 from tests.support.release_world import PRODUCTION, STAGING, Reaction, Release, World, running
 from tests.support.temporal import dev_server, skipping_server
 from tests.workflows.conftest import SHORT
-from workflows.rollback import Resolution
+from workflows.resolving import Resolution
 
 Happening = Callable[[World], Awaitable[None]]
 WORSE = (Verdict.ROLL_BACK, Reason.worse)
@@ -300,7 +300,7 @@ async def stuck_then(world: World, resolution: Resolution, outcome: Outcome) -> 
     world.canary_at(10).says(WORSE)
     world.approves()
     release = await world.starts()
-    await world.is_told("Say retry, skip or give-up")
+    await world.is_told("Say: tidegate resolve")
     await world.resolve(resolution)
     assert (await release.result()).outcome is outcome
 
