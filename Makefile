@@ -8,7 +8,7 @@ CLUSTER_STAMP := $(VENV)/.cluster-ready
 UV_FLAGS := --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real cluster-control lint histories format bench lock schema generated-current test-full pictures clean
+.PHONY: help demo test test-real test-cluster cluster-up cluster-shell cluster-down cluster-control lint histories format bench lock schema generated-current test-full pictures clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,19 @@ test-real: $(CLUSTER_STAMP) ## against real API servers, registry and Prometheus
 	@$(BIN)/python -m tests.cluster.programs etcd kwok prometheus registry
 	@$(BIN)/python -m pytest -m real -n 2
 
+test-cluster: $(CLUSTER_STAMP) $(WHEELHOUSE)/.ready ## whole clusters: real images, gateway, metrics (root on Linux)
+	@$(BIN)/python -m tests.cluster.whole prepare
+	@$(BIN)/python -m pytest -m cluster tests/cluster/whole
+
+cluster-up: $(CLUSTER_STAMP) $(WHEELHOUSE)/.ready ## two whole clusters for a person to try releases on
+	@$(BIN)/python -m tests.cluster.whole up --wheelhouse $(WHEELHOUSE)
+
+cluster-shell: $(STAMP) ## a shell in their hub, with kubeconfigs and tidegate ready
+	@$(BIN)/python -m tests.cluster.whole shell
+
+cluster-down: $(STAMP) ## end them, and what killed runs left
+	@$(BIN)/python -m tests.cluster.whole down
+
 cluster-control: $(CLUSTER_STAMP) ## two real control planes for a person to look at; Ctrl-C stops them
 	@$(BIN)/python -m tests.cluster.control_planes
 
@@ -57,6 +70,7 @@ format: $(STAMP) ## write the code in its one form
 
 bench: $(STAMP) $(WHEELHOUSE)/.ready ## one release in the sandbox, measured: goal beside figure, JSON too
 	@$(BIN)/python -m benchmarks.release --wheelhouse $(WHEELHOUSE)
+	@$(BIN)/python -m benchmarks.startup
 
 lock: $(STAMP) ## resolve pyproject.toml into requirements/*.txt
 	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 \
