@@ -20,13 +20,13 @@ from typing import Any
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 import settings
 from domain.environments import rollback_id
 from domain.phases import Phase
 from domain.release import ReleaseState
 from examples.demo import Demo
+from starter.connection import connect
 
 ENVIRONMENTS = ("staging", "production")
 
@@ -56,9 +56,7 @@ class Figure:
 async def measure(demo: Demo, release: str, before: Counter[str]) -> list[Figure]:
     """Everything about one finished release."""
     place = settings.load(demo.state / "tidegate.toml").temporal
-    client = await Client.connect(
-        place.address, namespace=place.namespace, data_converter=pydantic_data_converter
-    )
+    client = await connect(place)
     handle = client.get_workflow_handle(release, result_type=ReleaseState)
     state, history = await handle.result(), await handle.fetch_history()
     waits, people = _planned_waits(state), _people(state)

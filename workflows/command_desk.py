@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.approval import Approval
     from domain.commands import (
         AcceptedCommand,
         Answer,
@@ -19,24 +17,22 @@ with workflow.unsafe.imports_passed_through():
         untimely,
     )
     from domain.decisions import Signal
-    from domain.environments import CONTROL_QUEUE
-    from domain.records import digest_of
     from domain.steps import VerifyCommand
-    from workflows import options
-    from workflows.interruptible import Interruptible, cause_of
+    from workflows.interruptible import Interruptible
+    from workflows.reception import Reception, misaddressed
     from workflows.story import Story
 
 
-class CommandDesk(Interruptible, Story):
+class CommandDesk(Interruptible, Story, Reception):
     """Base of the release workflow: takes commands, has each verified, and applies it once."""
 
     def __init__(self) -> None:
         Interruptible.__init__(self)
         Story.__init__(self)
-        self._answers: dict[str, Answer] = {}
+        Reception.__init__(self)
         self._soak_skip: AcceptedCommand | None = None
         self._resumed = 0
-        self._apply: dict[CommandName, Callable[[AcceptedCommand], None]] = {
+        self._takes: dict[CommandName, Callable[[AcceptedCommand], None]] = {
             CommandName.APPROVE: self._take_approval,
             CommandName.REJECT: self._take_rejection,
             CommandName.PAUSE: self._take_pause,
@@ -44,17 +40,9 @@ class CommandDesk(Interruptible, Story):
             CommandName.ABORT: self._take_abort,
             CommandName.SKIP_SOAK: self._take_skip_soak,
         }
-        for name in self._apply:
-            workflow.set_update_handler(
-                name.value, self._on_update(name), validator=self._validator(name)
-            )
+        self._receives(self._takes)
+        for name in self._takes:
             workflow.set_signal_handler(name.value, self._on_signal(name))
-
-    def _on_update(self, name: CommandName) -> Callable[[Command], Awaitable[Answer]]:
-        async def receive(command: Command) -> Answer:
-            return await self._receive(name, command)
-
-        return receive
 
     def _on_signal(self, name: CommandName) -> Callable[[Command], Awaitable[None]]:
         async def receive(command: Command) -> None:
@@ -62,25 +50,15 @@ class CommandDesk(Interruptible, Story):
 
         return receive
 
-    def _validator(self, name: CommandName) -> Callable[[Command], None]:
-        def check(command: Command) -> None:
-            if digest_of(command) in self._answers:
-                return
-            if problem := self._misplaced(name, command):
-                raise ApplicationError(problem, type="Refused", non_retryable=True)
-
-        return check
-
     def _misplaced(self, name: CommandName, command: Command) -> str | None:
         """Why a command cannot even be looked at: another release's, another name, too late."""
-        statement, request = command.statement, self._state.request
-        if statement.command is not name:
-            return f"the statement says {statement.command}, it was sent as {name}"
-        if statement.release != request.release_id:
-            return f"the statement is about {statement.release}, not {request.release_id}"
+        if problem := misaddressed(name, command, self._state.request.release_id):
+            return problem
         if problem := untimely(name, self._state.phase):
             return problem
-        return self._about_other_evidence(statement) if name is CommandName.APPROVE else None
+        return (
+            self._about_other_evidence(command.statement) if name is CommandName.APPROVE else None
+        )
 
     def _about_other_evidence(self, statement: Statement) -> str | None:
         """An approval is of what is frozen now: evidence that became void counts no more."""
@@ -91,50 +69,27 @@ class CommandDesk(Interruptible, Story):
             return f"it is about the evidence {statement.evidence}, frozen now is {frozen.digest}"
         return None
 
-    async def _receive(self, name: CommandName, command: Command) -> Answer:
-        """Verify a command and apply it once, however often and by whichever way it comes."""
-        key = digest_of(command)
-        if key in self._answers:
-            return self._answers[key]
-        if problem := self._misplaced(name, command):
-            return self._refuse(command, problem)
-        try:
-            found = await workflow.execute_activity_method(
-                Approval.verify_command,
-                VerifyCommand(
-                    command=command,
-                    release_id=self._state.request.release_id,
-                    evidence=self._state.evidence,
-                    change=self._state.change,
-                ),
-                **options.on(CONTROL_QUEUE, options.QUICK, f"verify {name} by {command.actor}"),
-            )
-        except ActivityError as error:
-            return self._refuse(command, f"could not be verified: {cause_of(error)}")
-        # The release went on while the signature was checked.
-        if problem := self._misplaced(name, command) or (
-            None if found.accepted else found.sentence
-        ):
-            return self._refuse(command, problem)
-        return self._accept(key, command, found.principal, found.verified)
+    def _to_verify(self, command: Command) -> VerifyCommand:
+        return VerifyCommand(
+            command=command,
+            release_id=self._state.request.release_id,
+            evidence=self._state.evidence,
+            change=self._state.change,
+        )
 
-    def _accept(self, key: str, command: Command, principal: str, verified: bool) -> Answer:
-        if key not in self._answers:
-            accepted = AcceptedCommand(
-                command=command, principal=principal, verified=verified, at=workflow.now()
-            )
-            self._change(commands=(*self._state.commands, accepted))
-            self._apply[command.name](accepted)
-            reason = command.statement.reason
-            told = f"{command.name} by {principal}" + (f": {reason}" if reason else "")
-            self._tell(told)
-            self._answers[key] = Answer(accepted=True, sentence=told)
-        return self._answers[key]
+    def _apply(self, accepted: AcceptedCommand) -> str:
+        command = accepted.command
+        self._change(commands=(*self._state.commands, accepted))
+        self._takes[command.name](accepted)
+        reason = command.statement.reason
+        told = f"{command.name} by {accepted.principal}" + (f": {reason}" if reason else "")
+        self._tell(told)
+        return told
 
     def _refuse(self, command: Command, why: str) -> Answer:
         refused = RefusedCommand(name=command.name, actor=command.actor, why=why, at=workflow.now())
         self._change(refusals=(*self._state.refusals, refused)[-50:])
-        return Answer(accepted=False, sentence=f"{command.name} refused: {why}")
+        return super()._refuse(command, why)
 
     async def _unpaused(self) -> None:
         """Go no further while somebody has paused the release."""

@@ -21,22 +21,12 @@ from tests.cluster.whole.workload import WHEELHOUSE, assemble_album
 _HERE = Path(__file__).parent
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Say what the marker means."""
-    config.addinivalue_line("markers", "cluster: needs whole clusters (make test-cluster)")
-
-
 @pytest.hookimpl(tryfirst=True)  # before pytest itself chooses by marker
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what is here, and leave it out unless a marker expression asks."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is here; the project's `-m` leaves it out unless somebody asks for it."""
     for item in items:
         if _HERE in item.path.parents:
             item.add_marker("cluster")
-    if config.option.markexpr:
-        return
-    left_out = [item for item in items if item.get_closest_marker("cluster")]
-    items[:] = [item for item in items if not item.get_closest_marker("cluster")]
-    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")
