@@ -169,7 +169,8 @@ def _with_restarts(
     A metric joins before the first block or not at all: evidence may not be chosen afterwards.
     """
     counted = any(RESTARTS in block.counts for block in blocks)
-    if counted and state.until is None and RESTARTS not in state.metrics:
+    none_judged = state.until is None and not state.rollout_blocks
+    if counted and none_judged and RESTARTS not in state.metrics:
         return start(request.rules, METRICS, state.since)
     return state
 

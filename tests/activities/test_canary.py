@@ -8,7 +8,7 @@ import pytest
 
 from activities import canary
 from activities.canary import BlockChunk, ObservedBlocks, Progress
-from domain.canary import METRICS, judge_rules
+from domain.canary import METRICS, RESTARTS, judge_rules
 from domain.errors import TransientFailure
 from domain.judge.counts import Block
 from domain.judge.decision import judge
@@ -90,6 +90,19 @@ async def recomputed(world: World, target: RevisionRequest, observation: Observa
     for block in await recorded(world, target, record):
         state = observe(state, request.rules, block)
     return judge(state, request.rules, record.judgement.elapsed)
+
+
+async def test_a_metric_that_appears_at_a_later_step_does_not_begin_the_evidence_anew(
+    world: World,
+) -> None:
+    target = await canary_at(world, 10)
+    first = await observed(world, step(world, target, 10))
+    kept = {name: one for name, one in first.state.metrics.items() if name != RESTARTS}
+    uncounted = first.state.model_copy(update={"metrics": kept})
+    second = await observed(world, step(world, target, 10, state=uncounted))
+    assert second.state.rollout_blocks > first.state.rollout_blocks
+    assert set(second.state.metrics) == set(kept)
+    assert await recomputed(world, target, second) == second.judgement
 
 
 async def test_a_good_canary_is_promoted_by_evidence(world: World) -> None:

@@ -2,8 +2,7 @@
 
 Every server of the tests, sandbox or double, is an aiohttp application; a middleware in each sees
 all requests as they came over the wire. A test that sends a shape which `shapes.json` does not
-have fails. Loaded from the start (`-p`, or a conftest beside all tests) it also fails a whole run
-in which a listed shape was never sent.
+have fails, and so does a whole run in which a listed shape was never sent.
 """
 
 from __future__ import annotations
@@ -131,8 +130,7 @@ def _is_whole(session: pytest.Session) -> bool:
 
 
 def _file_to_write(config: pytest.Config) -> str:
-    # Without the option when a conftest brought this plugin in, late.
-    return str(config.getoption("--request-shapes-to", default=None) or "")
+    return str(config.getoption("--request-shapes-to") or "")
 
 
 def _is_observed(path: Path) -> bool:

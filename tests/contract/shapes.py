@@ -22,8 +22,8 @@ def main() -> int:
         seen = Path(folder, "shapes")
         folders = [f"tests/{name}" for name in OBSERVED_FOLDERS]
         pytest = [sys.executable, "-m", "pytest", "-q", "-n", "auto"]
-        plugin = ["-p", "tests.contract.recording", "--request-shapes-to", str(seen)]
-        ended = subprocess.run([*pytest, *plugin, *folders], cwd=root, check=False)
+        wished = ["--request-shapes-to", str(seen), *folders]
+        ended = subprocess.run([*pytest, *wished], cwd=root, check=False)
         if ended.returncode:
             return ended.returncode
         shapes = seen.read_text().splitlines()

@@ -16,6 +16,7 @@ from tests.cluster.whole.addresses import REGISTRY
 from tests.cluster.whole.bed import Bed
 from tests.cluster.whole.machine import refuse_unfit
 from tests.cluster.whole.releases import Wishes
+from tests.cluster.whole.repository import Repository
 from tests.cluster.whole.workload import WHEELHOUSE, assemble_album
 
 _HERE = Path(__file__).parent
@@ -59,6 +60,12 @@ def hub(bed: Bed) -> Iterator[Bed]:
     """The bed, with the test in its hub: pods, Services and the registry answer."""
     with bed.hub.namespace.entered():
         yield bed
+
+
+@pytest.fixture(scope="session")
+def repository(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """One for all releases of a bed: a release compares itself with the commit that serves."""
+    return Repository.made(tmp_path_factory.mktemp("repository") / "isa_user", bed)
 
 
 @pytest.fixture(scope="session")

@@ -37,20 +37,25 @@ def _asks(state: ReleaseState) -> bool:
 
 @dataclass(frozen=True)
 class Repository:
-    """A clone of the example whose images are built on the bed's base."""
+    """The example with its versions as tags v1, v2, v3; its images are built on the bed's base."""
 
     folder: Path
     bed: Bed
 
     @classmethod
     def made(cls, folder: Path, bed: Bed) -> Repository:
-        """Its first commit is the example as it is."""
+        """A new one, in which v1 is the example as it is."""
         skipped = shutil.ignore_patterns("versions", "__pycache__", ".*cache")
         shutil.copytree(EXAMPLE, folder, ignore=skipped)
         repository = cls(folder, bed)
         repository.edit("tidegate.yaml", repository._for_the_bed)
         repository._git("init", "--quiet", "--initial-branch=main")
         repository.commit("album v1")
+        repository._git("tag", "v1")
+        for version in ("v2", "v3"):
+            repository._git("apply", str(EXAMPLE / "versions" / f"{version}.patch"))
+            repository.commit(f"album {version}")
+            repository._git("tag", version)
         return repository
 
     def edit(self, file: str, change: Callable[[str], str]) -> None:
@@ -60,10 +65,9 @@ class Repository:
         path.write_text(change(before))
         assert path.read_text() != before, f"{file} is as it was"
 
-    def take(self, version: int) -> None:
-        """Commit the example's next version."""
-        self._git("apply", str(EXAMPLE / "versions" / f"v{version}.patch"))
-        self.commit(f"album v{version}")
+    def take(self, version: str) -> None:
+        """Check out one of its versions."""
+        self._git("checkout", "--quiet", version)
 
     def commit(self, message: str) -> None:
         """Commit everything."""

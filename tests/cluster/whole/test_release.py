@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,10 +32,10 @@ async def weights(cluster: Cluster) -> dict[str, int]:
 
 
 async def test_a_good_version_reaches_everybody_and_a_bad_one_is_rolled_back(
-    hub: Bed, tmp_path: Path
+    hub: Bed, repository: Repository
 ) -> None:
     production = hub.clusters[Environment.PRODUCTION]
-    repository = Repository.made(tmp_path / "isa_user", hub)
+    repository.take("v1")
     told = {}
     async with (
         users(hub.clusters[Environment.STAGING], HOST, PATH, PER_SECOND / 5),
@@ -46,7 +45,7 @@ async def test_a_good_version_reaches_everybody_and_a_bad_one_is_rolled_back(
         assert first.outcome is Outcome.RELEASED, first.sentence
         assert await weights(production) == {first.revision: 100}
 
-        repository.take(2)
+        repository.take("v2")
         count = len(everybody.answers)
         async with observed(production, SERVICE) as gateway:
             good = await repository.release()
@@ -55,7 +54,7 @@ async def test_a_good_version_reaches_everybody_and_a_bad_one_is_rolled_back(
         assert everybody.since(count).failed == 0
         told["good"] = report(gateway, everybody.since(count), good, first.revision)
 
-        repository.take(3)
+        repository.take("v3")
         count = len(everybody.answers)
         async with observed(production, SERVICE) as gateway:
             bad = await repository.release()

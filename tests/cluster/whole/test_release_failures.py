@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -59,9 +58,9 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-async def test_a_version_that(hub: Bed, tmp_path: Path, name: str) -> None:
+async def test_a_version_that(hub: Bed, repository: Repository, name: str) -> None:
     failure = FAILURES[name]
-    repository = Repository.made(tmp_path / "isa_user", hub)
+    repository.take("v2")
     repository.edit(failure.file, failure.change)
     repository.commit(f"album that {name}")
     ended = await repository.release()
@@ -72,9 +71,8 @@ async def test_a_version_that(hub: Bed, tmp_path: Path, name: str) -> None:
 
 
 async def test_a_release_of_an_image_that_does_not_exist_does_not_begin(
-    hub: Bed, tmp_path: Path
+    hub: Bed, repository: Repository
 ) -> None:
-    repository = Repository.made(tmp_path / "isa_user", hub)
     with pytest.raises(RefusedError, match="does not exist"):
         await repository.release("--image", MISSING)
 

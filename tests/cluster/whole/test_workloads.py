@@ -56,6 +56,18 @@ async def counted(cluster: Cluster) -> dict[str, float]:
     return {name: now.requests(name) for name in now.weights}
 
 
+async def both_answer(cluster: Cluster) -> None:
+    """The gateway learns of each Service's endpoints a moment after its pods are ready."""
+
+    async def holds() -> bool:
+        await ask(cluster)
+        async with aiohttp.ClientSession() as session, cluster.api() as api:
+            now = await moment(session, api, cluster, ROUTE)
+        return len(now.weights) == 2 and all(now.answered(name, 200) for name in now.weights)
+
+    await until(holds, "the gateway has had an answer of each revision", 30)
+
+
 async def waits_with(workload: Workload, reasons: set[str]) -> None:
     async def holds() -> bool:
         return await workload.waiting_reason() in reasons
@@ -91,7 +103,7 @@ async def test_a_route_of_90_and_10_splits_requests_by_the_gateways_own_counters
         routed(cluster, weights),
     ):
         await asyncio.gather(ready(stable), ready(canary))
-        await answers(cluster)
+        await both_answer(cluster)
         before = await counted(cluster)
         for _ in range(REQUESTS):
             assert await ask(cluster) == 200

@@ -76,6 +76,9 @@ class Moment:
     def requests(self, service: str) -> float:
         return sum(self.counted.get(service, {}).values())
 
+    def answered(self, service: str, status: int) -> float:
+        return self.counted.get(service, {}).get(status, 0.0)
+
     def bad(self, service: str) -> float:
         answered = self.counted.get(service, {})
         return sum(count for status, count in answered.items() if status >= 500)
