@@ -39,7 +39,7 @@ test: $(STAMP) ## everything that needs only Python: unit, property, workflow, r
 	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-real: $(CLUSTER_STAMP) ## against real API servers, registry and Prometheus, built once by Go into a cache
-	@$(BIN)/python -m tests.cluster.programs etcd kwok prometheus registry
+	@$(BIN)/python -m tests.cluster.programs etcd kwok prometheus registry conformance
 	@$(BIN)/python -m pytest -m real -n 2
 
 test-cluster: $(CLUSTER_STAMP) $(WHEELHOUSE)/.ready ## whole clusters: real images, gateway, metrics (root on Linux)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from clients.cluster import Cluster
+from clients.cluster_rights import RIGHTS
 from clients.prometheus import Prometheus
 from domain.environments import Environment
 from settings import ClusterSettings, Settings
@@ -12,18 +13,6 @@ from starter.examination import Check, Examination
 
 METRIC = "http_server_request_duration_seconds_count"
 LOOK_BACK = timedelta(minutes=5)
-_WRITTEN = ("get", "list", "watch", "create", "patch", "delete")
-# What the cluster roles do: group, resource, verbs.
-RIGHTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("apps", "deployments", _WRITTEN),
-    ("", "configmaps", _WRITTEN),
-    ("", "services", _WRITTEN),
-    ("", "services/proxy", ("get",)),
-    ("", "pods", ("get", "list")),
-    ("autoscaling", "horizontalpodautoscalers", _WRITTEN),
-    ("policy", "poddisruptionbudgets", _WRITTEN),
-    ("gateway.networking.k8s.io", "httproutes", ("get", "list", "watch", "create", "patch")),
-)
 
 
 def examinations(settings: Settings) -> list[Examination]:
@@ -61,13 +50,13 @@ async def _namespace(environment: Environment, cluster: Cluster) -> Check:
 
 async def _rights(environment: Environment, cluster: Cluster) -> Check:
     missing = [
-        f"{verb} {resource}"
-        for group, resource, verbs in RIGHTS
-        for verb in verbs
-        if not await cluster.is_allowed(verb, group, resource)
+        f"{verb} {right.resource}"
+        for right in RIGHTS
+        for verb in right.verbs
+        if not await cluster.is_allowed(verb, right.group, right.resource)
     ]
     told = f"missing: {', '.join(missing)}" if missing else "may do all that a release does"
-    fix = f"grant them in namespace {cluster.namespace} by a Role and a RoleBinding"
+    fix = f"bind the Role of deployment/kubernetes/role.yaml in namespace {cluster.namespace}"
     return Check(f"{environment} rights", not missing, told, fix)
 
 

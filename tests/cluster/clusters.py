@@ -12,10 +12,12 @@ from tests.cluster import api, audit, kubeconfigs
 from tests.cluster.api import Api
 from tests.cluster.certificates import KeyPair
 
+# May do everything.
 ADMIN = "admin"
-# One certificate each, so that the audit log tells our writers apart; all may do everything.
+# One certificate each, so that the audit log tells our writers apart; they have the Role of
+# `deployment/` in the environment's namespace, and nothing else.
 WORKER, GUARDIAN, COMMANDS = "tidegate-worker", "tidegate-guardian", "tidegate-cli"
-USERS = (ADMIN, WORKER, GUARDIAN, COMMANDS)
+RELEASERS = (WORKER, GUARDIAN, COMMANDS)
 # May do nothing at all: whoever asks as this user is forbidden.
 STRANGER = "stranger"
 
@@ -94,7 +96,7 @@ class Clusters:
 
     def write_kubeconfigs(self) -> None:
         """Write every file that `kubeconfig` names, here and of each cluster."""
-        for user in (*USERS, STRANGER):
+        for user in (ADMIN, *RELEASERS, STRANGER):
             kubeconfigs.write(self.kubeconfig(user), [one.identity(user) for one in self])
             for cluster in self:
                 kubeconfigs.write(cluster.kubeconfig(user), [cluster.identity(user)])

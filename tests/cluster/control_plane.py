@@ -17,10 +17,11 @@ from tests.cluster import manifests, ports
 from tests.cluster.api import Api, until
 from tests.cluster.audit import POLICY
 from tests.cluster.certificates import Authority, KeyPair
-from tests.cluster.clusters import ADMIN, STRANGER, USERS, Cluster
+from tests.cluster.clusters import ADMIN, RELEASERS, STRANGER, Cluster
 from tests.cluster.kubeconfigs import Identity, write
 from tests.cluster.processes import Processes
 from tests.cluster.programs import program
+from tests.cluster.rights import role_and_binding
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 _MASTERS = "system:masters"
@@ -88,9 +89,9 @@ class ControlPlane:
         authority = Authority(folder, f"{self._settings.name}-authority")
         authority.server("server", (ports.HOST, "localhost", "kubernetes.default.svc"))
         authority.signing_key("service-accounts")
-        for user in USERS:
-            authority.client(user, (_MASTERS,))
-        authority.client(STRANGER)
+        authority.client(ADMIN, (_MASTERS,))
+        for user in (*RELEASERS, STRANGER):
+            authority.client(user)
         for component, (user, groups) in _COMPONENTS.items():
             pair = authority.client(user, groups)
             write(self._kubeconfig(component), [self._identity(user, pair)])
@@ -148,6 +149,8 @@ class ControlPlane:
             f"{self.cluster.certificates / 'service-accounts.key'}",
             f"--root-ca-file={self.cluster.authority}",
             "--use-service-account-credentials=true",
+            # Else it looks for plugins in a folder of the machine.
+            f"--flex-volume-plugin-dir={self._folder / 'volume-plugins'}",
             "--kube-api-qps=200",
             "--kube-api-burst=400",
         ]
@@ -182,6 +185,8 @@ class ControlPlane:
         ]
         for answer in await asyncio.gather(*created):
             answer.ok()
+        for path, manifest in role_and_binding(self._settings.name, *RELEASERS):
+            (await api.post(path, manifest)).ok()
 
     def _nodes(self) -> Iterator[dict[str, object]]:
         sizes = {"cpu": "32", "memory": "256Gi", "pods": "500"}

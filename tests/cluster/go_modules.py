@@ -21,7 +21,8 @@ _REQUIREMENT = re.compile(r"^(?:require)?\s*(\S+) (v\S+)", re.MULTILINE)
 class Module:
     """One go.mod: `tags` and `linked` are its build flags, `space_bytes` what a build may fill.
 
-    `renamed` says under which name Go leaves a program that is called otherwise.
+    `package` is what is built: its tools, or the folder's own program. `renamed` says under which
+    name Go leaves a program that is called otherwise.
     """
 
     name: str
@@ -29,11 +30,12 @@ class Module:
     space_bytes: int
     tags: str = ""
     linked: str = ""
+    package: str = "tool"
     renamed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
-        """Where its go.mod and go.sum are."""
+        """Where its go.mod is, with go.sum or the program's source."""
         return MODULES / self.name
 
     @property
@@ -55,8 +57,8 @@ class Module:
     def key(self) -> str:
         """Changes with everything that changes the programs: versions, flags, machine."""
         content = hashlib.sha256()
-        for file in ("go.mod", "go.sum"):
-            content.update((self.folder / file).read_bytes())
+        for file in sorted(self.folder.iterdir()):
+            content.update(file.read_bytes())
         named = (*self.flags, *self.programs, platform.system(), platform.machine())
         content.update("\0".join(named).encode())
         return f"{self.name}-{content.hexdigest()[:12]}"
@@ -104,6 +106,12 @@ ALL = (
     ),
     Module("coredns", ("coredns",), space_bytes=2 * _GIGABYTE),
     Module("registry", ("registry",), space_bytes=_GIGABYTE),
+    # Tells Prometheus of restarts, which no kubelet counts.
+    Module("kube-state-metrics", ("kube-state-metrics",), space_bytes=2 * _GIGABYTE),
+    # Holds a pod's namespaces open, without any library.
+    Module("pause", ("pause",), space_bytes=_GIGABYTE // 4, package="."),
+    # The OCI distribution specification's own suite.
+    Module("conformance", ("conformance",), space_bytes=_GIGABYTE // 4),
 )
 
 

@@ -12,39 +12,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from domain.errors import PermanentFailure
 from starter.process_records import Recorded, start_of
 from tests.cluster import cache
 from tests.cluster.reaper import read, reap, write
+from tests.cluster.started import Started, refuse_ended
 
 _PROJECT = Path(__file__).resolve().parents[2]
 # Replaces itself by the program, and has the system end that when we, its parent, are gone.
 _CHILD = _PROJECT / "starter" / "child.py"
-_LAST_WORDS = 2000
 _PATIENCE_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class Started:
-    """A running program and the file with what it says."""
-
-    recorded: Recorded
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    @property
-    def name(self) -> str:
-        return self.recorded.name
-
-    @property
-    def last_words(self) -> str:
-        """The end of its log."""
-        text = self.log.read_text(errors="replace").strip()
-        return text[-_LAST_WORDS:] or "it said nothing"
 
 
 class Processes:
@@ -60,6 +39,7 @@ class Processes:
         self.folder = folder or Path(tempfile.mkdtemp(prefix="tidegate-bed-"))
         self.folder.mkdir(parents=True, exist_ok=True)
         self._started: list[Started] = []
+        self._recorded: list[Recorded] = []
         self._record = _records_folder() / f"{os.getpid()}-{time.monotonic_ns()}.json"
         self._write()
         self._reaper = self._start_reaper(grace)
@@ -91,8 +71,9 @@ class Processes:
                 cwd=directory or self.folder,
                 start_new_session=True,
             )
-        started = Started(Recorded(name, process.pid, start_of(process.pid)), process, log)
+        started = Started(name, process, log)
         self._started.append(started)
+        self._recorded.append(Recorded(name, process.pid, start_of(process.pid)))
         self._write()
         return started
 
@@ -103,12 +84,7 @@ class Processes:
 
     def refuse_ended(self) -> None:
         """PermanentFailure with its last words when one of them has ended by itself."""
-        for one in self._started:
-            code = one.process.poll()
-            if code is not None:
-                raise PermanentFailure(
-                    f"{one.name} ended with exit code {code}; its last words:\n{one.last_words}"
-                )
+        refuse_ended(self._started)
 
     def stop(self) -> None:
         """End them all, and what only this bed used."""
@@ -131,7 +107,7 @@ class Processes:
 
     def _write(self) -> None:
         own = Recorded("owner", os.getpid(), start_of(os.getpid()))
-        recorded = [one.recorded for one in self._started if one.recorded.started]
+        recorded = [one for one in self._recorded if one.started]
         write(self._record, own, recorded, self.folder if self._temporary else None)
 
 

@@ -61,7 +61,7 @@ def _build(module: Module, report: cache.Report) -> Path:
         _refuse_full_disk(half, module)
         began = time.monotonic()
         report(f"{module.name}: building {', '.join(module.programs)}")
-        arguments = ("build", "-v", *module.flags, "-o", f"{half}{os.sep}", "tool")
+        arguments = ("build", "-v", *module.flags, "-o", f"{half}{os.sep}", module.package)
         go_toolchain.run(compiler, arguments, module.folder, report, module.name)
         _name(half, module)
         report(f"{module.name}: built in {time.monotonic() - began:.0f} s")

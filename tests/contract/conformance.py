@@ -1,17 +1,14 @@
-"""The OCI distribution specification's own conformance suite, built from its Go module once."""
+"""The OCI distribution specification's own conformance suite, against a registry."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.cluster import cache, go_toolchain
-from tests.cluster.go_modules import Module
+from tests.cluster.programs import program
 
-_MODULES = Path(__file__).with_name("modules")
 # Beside what every registry must do, what ours claims.
 _CLAIMED = {
     "OCI_API_BLOBS_DIGEST_HEADER": "true",
@@ -29,32 +26,6 @@ class Outcome:
     failed: tuple[str, ...]
 
 
-class _ModuleHere(Module):
-    """A go.mod of the contract suite's own."""
-
-    @property
-    def folder(self) -> Path:
-        return _MODULES / self.name
-
-
-_SUITE = _ModuleHere("conformance", ("conformance",), space_bytes=1 << 28)
-
-
-def program() -> Path:
-    """The suite's program, built when it is not in the cache (seconds).
-
-    Raises NotFound when Go is missing, PermanentFailure when it is too old or the build fails.
-    """
-
-    def build(half: Path) -> None:
-        go = go_toolchain.toolchain(_SUITE.go_version, _SUITE.name)
-        arguments = ("build", *_SUITE.flags, "-o", f"{half}{os.sep}", "tool")
-        go_toolchain.run(go, arguments, _SUITE.folder, cache.silent, _SUITE.name)
-
-    place = cache.folder() / "programs" / _SUITE.key
-    return cache.made_once(place, build) / _SUITE.programs[0]
-
-
 async def judge(address: str, directory: Path) -> Outcome:
     """Run the suite (spec 1.1) against a registry without TLS; its results go to the directory."""
     environment = {
@@ -65,7 +36,7 @@ async def judge(address: str, directory: Path) -> Outcome:
         **_CLAIMED,
     }
     process = await asyncio.create_subprocess_exec(
-        str(program()),
+        str(program("conformance")),
         env=environment,
         cwd=directory,
         stdout=asyncio.subprocess.PIPE,

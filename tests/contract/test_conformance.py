@@ -7,6 +7,7 @@ import pytest
 from domain.errors import ReleaseError
 from sandbox.registry import Registry
 from tests.cluster.fixtures import unavailable
+from tests.cluster.programs import program
 from tests.contract import conformance
 
 TESTS_OF_THE_SUITE = 986
@@ -15,7 +16,7 @@ TESTS_OF_THE_SUITE = 986
 @pytest.mark.real
 async def test_the_registry_passes_the_conformance_suite(tmp_path: Path) -> None:
     try:
-        conformance.program()
+        program("conformance")
     except ReleaseError as problem:
         unavailable(str(problem))
     registry = Registry(tmp_path / "registry")

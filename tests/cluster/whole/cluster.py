@@ -13,6 +13,7 @@ import aiohttp
 from domain.environments import Environment
 from tests.cluster import manifests
 from tests.cluster.api import Api, connected, until
+from tests.cluster.rights import role_and_binding
 from tests.cluster.whole.addons import GATEWAY, Addons
 from tests.cluster.whole.addresses import Addresses
 from tests.cluster.whole.control_plane import ControlPlane, Credentials
@@ -20,6 +21,8 @@ from tests.cluster.whole.enclosure import Enclosure
 from tests.cluster.whole.node import Node
 
 READY_SECONDS = 90.0
+# As whom Tidegate releases: by the Role of `deployment/` in the environment's namespace alone.
+RELEASER = "tidegate"
 _DEFINITIONS = "apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _BINDINGS = "apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 _GATEWAY = "apis/gateway.networking.k8s.io/v1"
@@ -82,7 +85,8 @@ class Cluster:
         for definition in manifests.gateway_api():
             await _create(api, _DEFINITIONS, definition)
         await self._until(_answers(api, f"{_GATEWAY}/httproutes"), "the Gateway API is known")
-        for path, manifest in self.addons.objects():
+        rights = role_and_binding(self.environment.value, RELEASER)
+        for path, manifest in (*self.addons.objects(), *rights):
             await _create(api, path, manifest)
         self.addons.start_gateway()
         self.addons.start_metrics()

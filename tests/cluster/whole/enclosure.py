@@ -9,10 +9,10 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from domain.errors import PermanentFailure
+from tests.cluster.started import Started, refuse_ended
 from tests.cluster.whole.cgroups import Tree
 from tests.cluster.whole.namespaces import Namespace
 
@@ -29,22 +29,7 @@ _SETTINGS = {
 _JOIN = 'echo $$ > "$0" && exec "$@"'
 _PATIENCE_SECONDS = 20.0
 _POLL_SECONDS = 0.02
-_LAST_WORDS = 2000
 _READY = "mounted"
-
-
-@dataclass(frozen=True)
-class Started:
-    """A running program and the file with what it says."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    @property
-    def last_words(self) -> str:
-        text = self.log.read_text(errors="replace").strip()
-        return text[-_LAST_WORDS:] or "it said nothing"
 
 
 class Enclosure:
@@ -97,13 +82,7 @@ class Enclosure:
 
     def refuse_ended(self) -> None:
         """PermanentFailure with its last words when a program has ended by itself."""
-        for one in self._started:
-            code = one.process.poll()
-            if code is not None:
-                raise PermanentFailure(
-                    f"{one.name} of {self.folder.name} ended with exit code {code}; its last "
-                    f"words:\n{one.last_words}"
-                )
+        refuse_ended(self._started)
 
     def await_end(self) -> None:
         """Know that everything started here has ended, whoever ended it."""

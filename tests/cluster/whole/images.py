@@ -23,7 +23,8 @@ from domain.errors import PermanentFailure
 from domain.images import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, descriptor
 from domain.records import canonical_json, digest_of
 from tests.cluster import cache
-from tests.cluster.whole import debian, parts
+from tests.cluster.programs import program
+from tests.cluster.whole import debian
 
 PAUSE = "sys/pause"
 PYTHON = "base/python"
@@ -55,13 +56,13 @@ class Image:
 
 def pause(report: cache.Report = cache.silent) -> Image:
     """The image of every pod's first container."""
-    program = parts.pause(report)
+    built = program("pause", report)
 
     def make(half: Path) -> None:
-        layer = write_layer([Entry("pause", program, True)], half / "layer.tar.gz", _MADE)
+        layer = write_layer([Entry("pause", built, True)], half / "layer.tar.gz", _MADE)
         _describe(half, layer, {"Entrypoint": ["/pause"]})
 
-    return Image(_made(f"pause-{program.parent.name}", make, report))
+    return Image(_made(built.parent.name, make, report))
 
 
 def python_base(report: cache.Report = cache.silent) -> Image:

@@ -22,14 +22,14 @@ from tests.cluster import kubeconfigs
 from tests.cluster.api import until
 from tests.cluster.whole.addons import SCRAPE_SECONDS
 from tests.cluster.whole.addresses import REGISTRY
-from tests.cluster.whole.cluster import Cluster
+from tests.cluster.whole.cluster import RELEASER, Cluster
 from tests.cluster.whole.enclosure import Enclosure
 
 _HOST = "127.0.0.1"
 # Of the hub, whose ports are nobody else's.
 _PORTS = {sandbox_programs.TEMPORAL_PORT: 7233, sandbox_programs.UI_PORT: 8233}
 _READY_SECONDS = 60.0
-_USER = "tidegate"
+PERSON = "operator"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,10 @@ class Releases:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What `tidegate` and `kubectl` find both clusters by; `tidegate` is on PATH."""
+        """What `tidegate` and `kubectl` find both clusters by; `tidegate` is on PATH.
+
+        `kubectl` may do everything, `tidegate` what a release does.
+        """
         programs = Path(sys.executable).parent
         return {
             "KUBECONFIG": str(self.kubeconfig),
@@ -111,12 +114,13 @@ class Releases:
         self._layout.connection.write_text(toml({**shared, "environments": environments}))
 
     def _environments(self) -> dict[str, dict[str, str]]:
-        kubeconfigs.write(
-            self.kubeconfig, [one.credentials.identity(_USER) for one in self._clusters]
-        )
+        people = [one.credentials.identity(PERSON) for one in self._clusters]
+        kubeconfigs.write(self.kubeconfig, people)
+        releasers = [one.credentials.identity(RELEASER, groups=()) for one in self._clusters]
+        kubeconfig = kubeconfigs.write(self._layout.connection.with_name("kubeconfig"), releasers)
         return {
             one.environment.value: {
-                "kubeconfig": str(self.kubeconfig),
+                "kubeconfig": str(kubeconfig),
                 "context": one.environment.value,
                 "namespace": one.environment.value,
                 "prometheus": one.addresses.prometheus,
