@@ -93,7 +93,7 @@ histories: $(STAMP) ## record today's histories of the workflows; those that exi
 pictures: $(STAMP) $(WHEELHOUSE)/.ready ## the pictures of the docs, of a real release (needs chromium)
 	@$(BIN)/python -m docs.pictures.make --wheelhouse $(WHEELHOUSE)
 
-test-full: lint test demo bench ## all of it, also what is too long for CI
+test-full: lint generated-current test test-real test-cluster demo bench ## all of it, also what is too long for CI
 
 clean: ## remove what make made here (caches outside the checkout stay)
 	@rm -rf $(VENV) .cache build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .tidegate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,30 @@ def entries(log: Path) -> Iterator[Entry]:
         for line in lines:
             if line.endswith("\n"):
                 yield _entry(json.loads(line))
+
+
+class Tail:
+    """The answered requests to one namespace by one user, from now on, as the log grows.
+
+    Whoever has read an answer to its end finds it here: the log is written before that.
+    """
+
+    def __init__(self, log: Path, user: str, namespace: str) -> None:
+        self._user = user
+        self._namespace = namespace
+        self._opened = log.open("rb")
+        self._opened.seek(0, os.SEEK_END)
+        self._rest = b""
+
+    def fresh(self) -> list[Entry]:
+        """Those that came since this was last asked, oldest first."""
+        *lines, self._rest = (self._rest + self._opened.read()).split(b"\n")
+        # The log is everybody's, and long: only the lines of the namespace are worth parsing.
+        found = [_entry(json.loads(one)) for one in lines if self._namespace.encode() in one]
+        return [one for one in found if (one.user, one.namespace) == (self._user, self._namespace)]
+
+    def close(self) -> None:
+        self._opened.close()
 
 
 def _entry(event: dict[str, Any]) -> Entry:

@@ -1,4 +1,4 @@
-"""One real control plane: etcd, API server, controllers, scheduler; KWOK plays nodes and pods.
+"""One real control plane and its gateway's controller; KWOK plays nodes and pods.
 
 Deployments roll out, admission and authorization are real, nothing runs in the pods. Started it is
 a `clusters.Cluster`; staging and production together are started by `control_planes.py`.
@@ -7,7 +7,7 @@ a `clusters.Cluster`; staging and production together are started by `control_pl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,18 +18,21 @@ from tests.cluster.api import Api, until
 from tests.cluster.audit import POLICY
 from tests.cluster.certificates import Authority, KeyPair
 from tests.cluster.clusters import ADMIN, RELEASERS, STRANGER, Cluster
+from tests.cluster.gateway import Gateway
 from tests.cluster.kubeconfigs import Identity, write
 from tests.cluster.processes import Processes
 from tests.cluster.programs import program
 from tests.cluster.rights import role_and_binding
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
+GATEWAY_API = "/apis/gateway.networking.k8s.io/v1"
 _MASTERS = "system:masters"
 # User and groups by which a component is known; the built-in roles are bound to these names.
 _COMPONENTS = {
     "kube-controller-manager": ("system:kube-controller-manager", ()),
     "kube-scheduler": ("system:kube-scheduler", ()),
     "kwok": ("kwok", (_MASTERS,)),
+    "traefik": ("traefik", (_MASTERS,)),
 }
 _READY_SECONDS = 90.0
 
@@ -60,6 +63,7 @@ class ControlPlane:
         self._processes = processes
         self._folder = folder
         self.cluster = Cluster(settings.name, f"https://{ports.HOST}:{self._port}", folder)
+        self._gateway = Gateway(folder, self._kubeconfig("traefik"))
 
     async def start(self) -> Cluster:
         """Start everything and wait until pods can be created in the namespace.
@@ -77,12 +81,17 @@ class ControlPlane:
             self._start("kube-scheduler", self._scheduler())
             self._start("kwok", self._kwok())
             await self._furnish(api)
+            self._gateway.start(self._start_gateway)
             await self._await_furnished(api)
         return self.cluster
 
     def _start(self, name: str, command: list[str]) -> None:
         path = program(name)
         self._processes.start(f"{self._settings.name}-{name}", [path, *command])
+
+    def _start_gateway(self, command: list[str | Path], environment: Mapping[str, str]) -> None:
+        name = f"{self._settings.name}-gateway"
+        self._processes.start(name, command, environment=environment)
 
     def _issue(self) -> None:
         folder = self.cluster.certificates
@@ -140,6 +149,8 @@ class ControlPlane:
             f"--audit-policy-file={policy}",
             f"--audit-log-path={self.cluster.audit_log}",
             "--audit-log-mode=blocking",
+            # In MB: whoever reads along would lose the place when it is rotated.
+            "--audit-log-maxsize=100000",
         ]
 
     def _controller_manager(self) -> list[str]:
@@ -187,6 +198,9 @@ class ControlPlane:
             answer.ok()
         for path, manifest in role_and_binding(self._settings.name, *RELEASERS):
             (await api.post(path, manifest)).ok()
+        # Its kind is one of those that were just defined.
+        await self._until(api, f"{GATEWAY_API}/gatewayclasses", "GatewayClasses are served")
+        await self._gateway.furnish(api)
 
     def _nodes(self) -> Iterator[dict[str, object]]:
         sizes = {"cpu": "32", "memory": "256Gi", "pods": "500"}
@@ -201,7 +215,7 @@ class ControlPlane:
             }
 
     async def _await_furnished(self, api: Api) -> None:
-        routes = "/apis/gateway.networking.k8s.io/v1/httproutes"
+        routes = f"{GATEWAY_API}/httproutes"
         accounts = f"/api/v1/namespaces/{self._settings.name}/serviceaccounts/default"
         await self._until(api, routes, "HTTPRoutes are served")
         await self._until(api, accounts, "pods can be created in the namespace")
@@ -212,6 +226,12 @@ class ControlPlane:
             return len(nodes) == self._settings.nodes and all(map(_is_usable, nodes))
 
         await until(nodes_ready, f"the nodes of {self._settings.name} are ready", _READY_SECONDS)
+
+        async def gateway_ready() -> bool:
+            self._processes.refuse_ended()
+            return await self._gateway.is_ready(api)
+
+        await until(gateway_ready, f"the gateway of {self._settings.name} is ready", _READY_SECONDS)
 
     async def _until(self, api: Api, path: str, what: str) -> None:
         async def answers() -> bool:

@@ -19,8 +19,9 @@ from tests.cluster.whole.bed import Bed
 from tests.support.isa_user import EXAMPLE
 
 SERVICE = "album"
+HOST, PATH = "album.isa.example", "/api/v1/albums/1"
 APPROVER = "alice"
-_REPORT = EXAMPLE.parent / "ci-scan-report.json"
+REPORT = EXAMPLE.parent / "ci-scan-report.json"
 _AUTHOR = ("-c", "user.name=Dana Okafor", "-c", "user.email=dana@isa.example")
 # 24 hours of soak in a second; a canary's minutes in seconds, so that Prometheus sees each step.
 _CLOCK = "  rehearsal: {soak: 1h = 0.03s, canary: 1m = 0.5s}\n"
@@ -76,7 +77,7 @@ class Repository:
 
     async def release(self, *options: str) -> ReleaseState:
         """Release the head (or as the options say), approve when asked; how it ended."""
-        scanned = options or ("--scan-report", str(_REPORT))
+        scanned = options or ("--scan-report", str(REPORT))
         told = await self.tidegate(
             *("release", SERVICE, "--repository", str(self.folder), "--by", "dana@isa.example"),
             *scanned,

@@ -10,13 +10,13 @@ import pytest
 from domain.environments import Environment
 from domain.phases import Outcome
 from domain.release import ReleaseState
+from tests.cluster.audit import Entry, entries
 from tests.cluster.whole.bed import Bed
-from tests.cluster.whole.cluster import Cluster
-from tests.cluster.whole.repository import SERVICE, Repository
+from tests.cluster.whole.cluster import RELEASER, Cluster
+from tests.cluster.whole.repository import HOST, PATH, SERVICE, Repository
 from tests.cluster.whole.traffic import Observed, Users, observed, users
 from tests.cluster.whole.workload import WHEELHOUSE
 
-HOST, PATH = "album.isa.example", "/api/v1/albums/1"
 PER_SECOND = 100.0
 # What was measured last, for who wants to see it.
 FIGURES = WHEELHOUSE.with_name("cluster-release.json")
@@ -62,7 +62,16 @@ async def test_a_good_version_reaches_everybody_and_a_bad_one_is_rolled_back(
         assert await weights(production) == {good.revision: 100}
         told["bad"] = report(gateway, everybody.since(count), bad, good.revision)
         assert gateway.seconds_from_first_bad_answer_to_none(bad.revision) is not None
+    for cluster in hub.clusters.values():
+        assert [one for one in asked_of(cluster) if one.code == 403] == []
     FIGURES.write_text(json.dumps(told, indent=2))
+
+
+def asked_of(cluster: Cluster) -> list[Entry]:
+    """What Tidegate asked of a cluster, by the API server's own audit log."""
+    found = [one for one in entries(cluster.control_plane.audit_log) if one.user == RELEASER]
+    assert found
+    return found
 
 
 def report(gateway: Observed, asked: Users, ended: ReleaseState, stable: str) -> dict[str, Any]:
