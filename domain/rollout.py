@@ -53,20 +53,25 @@ def rollout(deployment: Manifest, pods: Iterable[Manifest], needed: int) -> Roll
 
 def pod_problem(pod: Manifest) -> str | None:
     """Why a pod will not come up, or None: crashed, out of memory, image or config missing."""
-    name = pod["metadata"]["name"]
-    for container in pod.get("status", {}).get("containerStatuses", []):
-        waiting = container.get("state", {}).get("waiting", {})
-        ended = container.get("lastState", {}).get("terminated") or container.get("state", {}).get(
-            "terminated", {}
-        )
-        if waiting.get("reason") in HOPELESS:
-            why = HOPELESS[waiting["reason"]]
-            return f"pod {name}: {why}: {waiting.get('message', waiting['reason'])}"
-        if container.get("restartCount", 0) >= CRASHES and not container.get("ready"):
-            code, reason = ended.get("exitCode", "?"), ended.get("reason", "Error")
-            return (
-                f"pod {name} crashed {container['restartCount']} times ({reason}, exit code {code})"
-            )
+    name, status = pod["metadata"]["name"], pod.get("status", {})
+    starting = [
+        (f"pod {name}: init container {one['name']}", one)
+        for one in status.get("initContainerStatuses", [])
+    ]
+    serving = [(f"pod {name}", one) for one in status.get("containerStatuses", [])]
+    return next(filter(None, (_problem(*one) for one in (*starting, *serving))), None)
+
+
+def _problem(named: str, container: Manifest) -> str | None:
+    state = container.get("state", {})
+    waiting = state.get("waiting", {})
+    ended = container.get("lastState", {}).get("terminated") or state.get("terminated", {})
+    if waiting.get("reason") in HOPELESS:
+        why = HOPELESS[waiting["reason"]]
+        return f"{named}: {why}: {waiting.get('message', waiting['reason'])}"
+    if container.get("restartCount", 0) >= CRASHES and not container.get("ready"):
+        code, reason = ended.get("exitCode", "?"), ended.get("reason", "Error")
+        return f"{named} crashed {container['restartCount']} times ({reason}, exit code {code})"
     return None
 
 

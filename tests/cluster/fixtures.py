@@ -16,8 +16,10 @@ import pytest
 from domain.errors import ReleaseError
 from tests.cluster import session
 from tests.cluster.api import until
-from tests.cluster.clusters import Cluster, Clusters
+from tests.cluster.clusters import WORKER, Cluster, Clusters
 from tests.cluster.control_planes import refuse_unbuilt
+from tests.cluster.gateway import gateway_in
+from tests.cluster.rights import role_and_binding
 
 Namespaces = Callable[[Cluster], AbstractAsyncContextManager[str]]
 
@@ -81,3 +83,13 @@ async def fresh_namespace(cluster: Cluster) -> AsyncIterator[str]:
             yield name
         finally:
             (await api.delete(path)).ok()
+
+
+@asynccontextmanager
+async def release_namespace(cluster: Cluster, user: str = WORKER) -> AsyncIterator[str]:
+    """One in which that user may release (`deployment/kubernetes/role.yaml`), with a Gateway."""
+    async with fresh_namespace(cluster) as name, cluster.api() as api:
+        for path, manifest in role_and_binding(name, user):
+            (await api.post(path, manifest)).ok()
+        (await api.post(*gateway_in(name, cluster.folder))).ok()
+        yield name

@@ -31,6 +31,14 @@ def pod(*, state: Any = None, last: Any = None, restarts: int = 0, ready: bool =
     return {"metadata": {"name": "album-0-x"}, "status": {"containerStatuses": [container]}}
 
 
+def initializing(**container: Any) -> Manifest:
+    """A pod whose first container waits for its init container."""
+    one = pod(state=waiting("PodInitializing"))
+    (init,) = pod(**container)["status"]["containerStatuses"]
+    one["status"]["initContainerStatuses"] = [init | {"name": "migrate"}]
+    return one
+
+
 def waiting(reason: str, message: str = "") -> Manifest:
     return {"waiting": {"reason": reason, **({"message": message} if message else {})}}
 
@@ -77,6 +85,16 @@ def test_a_rollout_is_ready_by_updated_ready_pods_of_this_generation(
             "crashed 2 times (Error, exit code 1)",
         ),
         (pod(state=terminated("OOMKilled", 137), restarts=2), "crashed 2 times (OOMKilled, exit"),
+        (
+            initializing(
+                state=waiting("CrashLoopBackOff"), last=terminated("Error", 3), restarts=2
+            ),
+            ": init container migrate crashed 2 times (Error, exit code 3)",
+        ),
+        (
+            initializing(state=waiting("ImagePullBackOff", "not found")),
+            ": init container migrate: its image cannot be pulled: not found",
+        ),
     ],
 )
 def test_a_pod_that_will_not_come_up_breaks_the_rollout_with_its_reason(
@@ -95,9 +113,10 @@ def test_a_pod_that_will_not_come_up_breaks_the_rollout_with_its_reason(
         pod(state=waiting("ErrImagePull")),
         pod(state=waiting("CrashLoopBackOff"), last=terminated("Error", 1), restarts=1),
         pod(last=terminated("Error", 1), restarts=5, ready=True),
+        initializing(state=terminated("Completed", 0), ready=True, restarts=2),
         {"metadata": {"name": "album-0-y"}},
     ],
-    ids=["creating", "first pull failed", "first crash", "recovered", "not scheduled"],
+    ids=["creating", "first pull failed", "first crash", "recovered", "initialized", "unscheduled"],
 )
 def test_a_pod_that_may_still_come_up_is_waited_for(coming: Manifest) -> None:
     assert pod_problem(coming) is None

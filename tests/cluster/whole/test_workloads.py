@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import aiohttp
 import pytest
 
 from clients.prometheus import Prometheus
 from domain.environments import Environment
+from domain.rollout import pod_problem
 from tests.cluster.api import until
 from tests.cluster.whole.addresses import ADDRESSES, REGISTRY
 from tests.cluster.whole.bed import Bed
@@ -23,6 +26,12 @@ REQUESTS = 500
 DURATIONS = "http_server_request_duration_seconds_bucket"
 RESTARTS = "kube_pod_container_status_restarts_total"
 WINDOW = timedelta(minutes=1)
+MISSING = f"{REGISTRY}/isa/album@sha256:{'0' * 64}"
+
+
+def python(script: str) -> list[str]:
+    """The command of a container that runs this instead of the service."""
+    return ["python3", "-c", script]
 
 
 async def ready(workload: Workload, replicas: int = 1) -> None:
@@ -66,13 +75,6 @@ async def both_answer(cluster: Cluster) -> None:
         return len(now.weights) == 2 and all(now.answered(name, 200) for name in now.weights)
 
     await until(holds, "the gateway has had an answer of each revision", 30)
-
-
-async def waits_with(workload: Workload, reasons: set[str]) -> None:
-    async def holds() -> bool:
-        return await workload.waiting_reason() in reasons
-
-    await until(holds, f"{workload.name} waits with {reasons}", 60)
 
 
 @pytest.mark.parametrize("environment", list(ADDRESSES))
@@ -134,41 +136,44 @@ async def test_prometheus_has_a_pods_requests_and_restarts_by_namespace_and_pod(
     await prometheus.close()
 
 
-async def test_an_image_that_does_not_exist_is_not_pulled(hub: Bed) -> None:
+GREEDY = "held = [bytes([1]) * 2**20 for _ in range(500)]"
+FAILURES: dict[str, tuple[dict[str, Any], str]] = {
+    "has no image": ({"image": MISSING}, "its image cannot be pulled: .*not found"),
+    "crashes at start": (
+        {"command": python("raise SystemExit(3)")},
+        r"crashed \d+ times \(Error, exit code 3\)",
+    ),
+    "takes more memory than it may": (
+        {"command": python(GREEDY), "resources": {"limits": {"memory": "64Mi", "cpu": "1"}}},
+        r"crashed \d+ times \(OOMKilled, exit code 137\)",
+    ),
+    "has no configuration": (
+        {"envFrom": [{"configMapRef": {"name": "nobody-made-this"}}]},
+        'its configuration cannot be read: configmap "nobody-made-this" not found',
+    ),
+    "has no such program": (
+        {"command": ["/no/such/program"]},
+        r"its container cannot be started: .*/no/such/program",
+    ),
+    "fails before it starts": (
+        {"first": python("raise SystemExit(4)")},
+        r"init container first crashed \d+ times \(Error, exit code 4\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+async def test_of_a_pod_is_said_that_it(hub: Bed, album_image: str, name: str) -> None:
     cluster = hub.clusters[Environment.STAGING]
-    image = f"{REGISTRY}/isa/album@sha256:{'0' * 64}"
-    async with running(cluster, "missing", image) as album:
-        await waits_with(album, {"ErrImagePull", "ImagePullBackOff"})
+    changes, reason = FAILURES[name]
+    container = {"image": album_image, **changes}
+    async with running(cluster, "failing", **container) as album:
 
+        async def explained() -> bool:
+            told = map(pod_problem, await album.pods())
+            return any(re.search(reason, one) for one in told if one)
 
-async def test_a_version_that_crashes_at_start_backs_off_and_its_restarts_are_counted(
-    hub: Bed, album_image: str
-) -> None:
-    cluster = hub.clusters[Environment.STAGING]
-    command = ["python3", "-c", "raise SystemExit(1)"]
-    async with running(cluster, "crashing", album_image, command=command) as album:
-        await waits_with(album, {"CrashLoopBackOff"})
-        assert await album.restarts() >= 1
-
-
-async def test_a_version_over_its_memory_limit_is_killed_for_that(
-    hub: Bed, album_image: str
-) -> None:
-    cluster = hub.clusters[Environment.STAGING]
-    greedy = ["python3", "-c", "held = [bytes([1]) * 2**20 for _ in range(500)]"]
-    limits = {"limits": {"memory": "64Mi", "cpu": "1"}}
-    async with running(cluster, "greedy", album_image, command=greedy, resources=limits) as album:
-
-        async def killed() -> bool:
-            states = [
-                state
-                for pod in await album.pods()
-                for one in pod["status"].get("containerStatuses", ())
-                for state in (one["state"], one.get("lastState", {}))
-            ]
-            return any(one.get("terminated", {}).get("reason") == "OOMKilled" for one in states)
-
-        await until(killed, "the container is OOMKilled", 60)
+        await until(explained, f"of a pod that {name} is said: {reason}", 90)
 
 
 async def test_pods_find_services_by_name_and_nothing_beyond_the_bed(
@@ -184,8 +189,7 @@ async def test_pods_find_services_by_name_and_nothing_beyond_the_bed(
         "except OSError as error: print(error.strerror, flush=True)\n"
         "import time; time.sleep(600)\n"
     )
-    command = ["python3", "-c", script]
-    async with running(cluster, "asking", album_image, command=command) as album:
+    async with running(cluster, "asking", album_image, command=python(script)) as album:
 
         async def said() -> str:
             pods = await album.pods()

@@ -81,21 +81,6 @@ class Workload:
         answer = await self.api.get(f"{self._place('Deployment')}/{self.name}")
         return bool(answer.ok()["status"].get("readyReplicas", 0) == replicas)
 
-    async def waiting_reason(self) -> str | None:
-        """Why a container waits, as the kubelet says it."""
-        for state in await self._states():
-            if "waiting" in state["state"]:
-                return str(state["state"]["waiting"].get("reason"))
-        return None
-
-    async def restarts(self) -> int:
-        """How often its containers were started again."""
-        return sum(state["restartCount"] for state in await self._states())
-
-    async def _states(self) -> list[dict[str, Any]]:
-        pods = await self.pods()
-        return [one for pod in pods for one in pod["status"].get("containerStatuses", ())]
-
     def _place(self, kind: str) -> str:
         return _PLACES[kind].format(self.namespace)
 
@@ -106,7 +91,8 @@ async def running(
 ) -> AsyncIterator[Workload]:
     """A revision of album by the example's own manifests, deleted with its pods at the end.
 
-    `container` replaces fields of its container (`command`, `resources`, `readinessProbe`, ...).
+    `container` replaces fields of its container (`command`, `resources`, `readinessProbe`, ...);
+    `first` is the command of an init container of the same image.
     """
     namespace = cluster.environment.value
     async with cluster.api() as api:
@@ -174,11 +160,14 @@ def _revision(
     pod["serviceAccountName"] = name
     # The first process of a container does not hear SIGTERM unless it asks to.
     pod["terminationGracePeriodSeconds"] = 2
+    first = container.pop("first", None)
     pod["containers"][0] |= {
         "image": image,
         "envFrom": [{"configMapRef": {"name": name}}],
         **container,
     }
+    if first is not None:
+        pod["initContainers"] = [{"name": "first", "image": image, "command": first}]
     return [config, account, deployment, service]
 
 
