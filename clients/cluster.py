@@ -123,14 +123,16 @@ class Cluster:
         """GET a path of a Service's pods through the API server's service proxy.
 
         Whatever a pod answers is an answer, also 4xx and 5xx and redirects; the body is cut at
-        64 KiB. A `Status` is the API server's own word: without a ready pod a TransientFailure.
+        64 KiB. A `Status` is the API server's own word: without a ready pod, or before there is an
+        EndpointSlice, a TransientFailure.
         """
         resource = resource_of("Service")
         root = f"{resource.path(self.namespace)}/{quote(service, safe='')}:{port}/proxy"
         action = f"ask {path} of Service {service} ({self._where(resource)})"
         right = f"get on services/proxy in namespace {self.namespace}"
         call = Call("GET", root + path, action, right, timeout=timeout, root=f"{root}/")
-        return await ask(self._connection, call)
+        reading = self._call("GET", "get", resource, service)
+        return await ask(self._connection, call, service, reading)
 
     async def watch_until(
         self,

@@ -127,8 +127,21 @@ class Challenge:
         return cls(scheme.lower(), {name: quoted or plain for name, quoted, plain in pairs})
 
     @property
-    def token_query(self) -> dict[str, str]:
-        """The query by which a token for just this service and scope is asked."""
+    def token_query(self) -> list[tuple[str, str]]:
+        """The query by which a token for just this service and these scopes is asked.
+
+        A challenge lists scopes with spaces between; the specification has each asked by itself.
+        """
+        scopes = self.parameters.get("scope", "").split()
+        service = self.parameters.get("service")
+        return [
+            *([("service", service)] if service is not None else []),
+            *(("scope", scope) for scope in scopes),
+        ]
+
+    @property
+    def token_form(self) -> dict[str, str]:
+        """The same for a form of OAuth 2 (RFC 6749, 3.3), where one field holds all scopes."""
         return {
             name: self.parameters[name] for name in ("service", "scope") if name in self.parameters
         }

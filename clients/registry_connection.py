@@ -151,17 +151,16 @@ class RegistryConnection:
     async def _ask_token(
         self, realm: str, challenge: Challenge, login: Login | None
     ) -> aiohttp.ClientResponse:
-        query = challenge.token_query
         if login and login.identity_token:
             form = {
                 "grant_type": "refresh_token",
                 "refresh_token": login.identity_token,
                 "client_id": "tidegate",
-                **query,
+                **challenge.token_form,
             }
             return await self._http().post(realm, data=form)
         headers = {"Authorization": login.basic} if login else {}
-        return await self._http().get(realm, params=query, headers=headers)
+        return await self._http().get(realm, params=challenge.token_query, headers=headers)
 
     def _check_realm(self, realm: str, call: Call) -> None:
         # A password must not travel in the clear unless this registry is configured to do so.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import random
 from collections.abc import Callable
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -15,6 +17,9 @@ from sandbox.kubernetes.status import Manifest
 BASE_LATENCY_SECONDS = 0.020
 LATENCY_SPREAD = 0.35  # sigma of the lognormal: p95 is about 1.8 times the median
 LONGEST_WAIT_SECONDS = 2.0
+# Of a pod template: the paths that the version has, with commas between; without it, every path.
+PATHS = "sandbox.tidegate.dev/paths"
+_PROBES = ("/health", "/ready")
 REVISION_LABEL = "tidegate.dev/revision"
 
 BehaviourOf = Callable[[Manifest], Behaviour]
@@ -37,21 +42,30 @@ class PodAnswers:
         self._on_request = on_request
         self._chance = chance
 
-    async def answer(self, pod: Manifest, path: str) -> web.Response:
-        """The pod's answer to one request for a path (no query), after its latency.
+    async def answer(self, pod: Manifest, path: str, query: str = "") -> web.Response:
+        """The pod's answer to one request for a decoded path and raw query, after its latency.
 
         200 with JSON, or 500 with the probability of the errors fault; the probes' paths never
-        fail, as a version with a bad business path stays ready.
+        fail, as a version with a bad business path stays ready. A version whose manifest says
+        which paths it has (`PATHS`) answers 404 to others, and a redirect to a slash too many.
         """
         behaviour = self._behaviour(pod)
         seconds = latency_seconds(behaviour, self._chance)
         await asyncio.sleep(min(seconds, LONGEST_WAIT_SECONDS))
-        probe = path in ("/health", "/ready")
+        probe = path in _PROBES
         failed = not probe and self._chance.random() < behaviour.error_share
-        body, status = (_error(pod, path), 500) if failed else (self._body(pod, path), 200)
+        answer = _json(_error(pod, path), 500) if failed else self._said(pod, path, query)
         if self._on_request is not None:
-            self._on_request(pod, status, seconds)
-        return web.json_response(body, status=status)
+            self._on_request(pod, answer.status, seconds)
+        return answer
+
+    def _said(self, pod: Manifest, path: str, query: str) -> web.Response:
+        if _has(pod, path):
+            return _json(self._body(pod, path), 200)
+        if path.endswith("/") and _has(pod, path[:-1]):
+            place = quote(path[:-1]) + (f"?{query}" if query else "")
+            return web.Response(status=307, headers={"Location": place})
+        return _json({"service": service_name(pod), "error": "Not Found"}, 404)
 
     def _body(self, pod: Manifest, path: str) -> Manifest:
         if path == "/health":
@@ -89,6 +103,17 @@ def image_version(image: str) -> str:
         return digest
     tag = name.rsplit("/", 1)[-1].partition(":")[2]
     return tag or "latest"
+
+
+def _has(pod: Manifest, path: str) -> bool:
+    listed = (pod["metadata"].get("annotations") or {}).get(PATHS)
+    return listed is None or path in (*_PROBES, *(one.strip() for one in listed.split(",")))
+
+
+def _json(body: Manifest, status: int) -> web.Response:
+    # Not `json_response`: services name no character set for JSON, which has only one.
+    headers = {"Content-Type": "application/json"}
+    return web.Response(status=status, body=json.dumps(body).encode(), headers=headers)
 
 
 def _error(pod: Manifest, path: str) -> Manifest:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import random
-import secrets
 import ssl
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from aiohttp import web
 
 from sandbox.kubernetes import beginnings, routing
 from sandbox.kubernetes.answering import OnRequest, PodAnswers
+from sandbox.kubernetes.authorization import OWNER
 from sandbox.kubernetes.behaviour import Behaviour, behaviour_of
 from sandbox.kubernetes.certificates import ServerCertificate, self_signed
 from sandbox.kubernetes.control_plane import ControlPlane
@@ -67,7 +67,7 @@ class Cluster:
 
     async def start(self, host: str = "127.0.0.1", port: int = 0, gateway_port: int = 0) -> None:
         """Serve the API and the gateway; port 0 takes a free one. Sets url, gateway_url, token."""
-        self.token = self._api.token = secrets.token_urlsafe(24)
+        self.token = self._api.identities.tokens[OWNER]
         self._control_plane.start()
         beginnings.fill(self.store, self.name)
         self.store.forget()
@@ -84,15 +84,18 @@ class Cluster:
             await runner.cleanup()
         await self._control_plane.close()
 
-    def kubeconfig(self) -> Manifest:
-        """Cluster, user (bearer token) and current context, all named like the cluster."""
+    def kubeconfig(self, user: str = OWNER) -> Manifest:
+        """Cluster, user (bearer token) and current context, all named like the cluster.
+
+        `user` is one of `authorization`: OWNER, or STRANGER who may do nothing.
+        """
         authority = base64.b64encode(self._served().certificate).decode()
         server = {"server": self.url, "certificate-authority-data": authority}
         return {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": self.name, "cluster": server}],
-            "users": [{"name": self.name, "user": {"token": self.token}}],
+            "users": [{"name": self.name, "user": {"token": self.token_of(user)}}],
             "contexts": [
                 {
                     "name": self.name,
@@ -105,6 +108,10 @@ class Cluster:
             ],
             "current-context": self.name,
         }
+
+    def token_of(self, user: str) -> str:
+        """The bearer token of OWNER or STRANGER."""
+        return self._api.identities.tokens[user]
 
     def client_ssl(self) -> ssl.SSLContext:
         """What an HTTP client needs to trust this cluster's API."""

@@ -7,9 +7,11 @@ import random
 from aiohttp import web
 
 from sandbox.kubernetes.answering import PodAnswers
+from sandbox.kubernetes.controllers.endpoints import SERVICE_LABEL
 from sandbox.kubernetes.request_info import RequestInfo
 from sandbox.kubernetes.routing import backends_of, choose_backend, matching_rule, service_pods
-from sandbox.kubernetes.status import Manifest, StatusError
+from sandbox.kubernetes.selectors import labels_of
+from sandbox.kubernetes.status import Manifest, StatusError, not_found
 from sandbox.kubernetes.store import Store
 
 
@@ -22,16 +24,25 @@ class ServiceProxy:
         self._chance = chance
 
     async def answer(self, request: web.Request, info: RequestInfo) -> web.Response:
-        """A ready pod's answer; 404 without the Service, 503 without its port or a ready pod."""
+        """A ready pod's answer; 404 without Service or slice, 503 without its port or a pod."""
         name, port = _name_and_port(info.name)
         service = self._store.require("services", info.namespace, name)
         if port and not _has_port(service, port):
             shown = port if port.isdigit() else f'"{port}"'
             raise _unavailable(f'no service port {shown} found for service "{name}"')
+        if not _has_slice(self._store, info.namespace, name):
+            raise not_found("services", "", name)
         pods = service_pods(self._store, info.namespace or "", name)
         if not pods:
             raise _unavailable(f'no endpoints available for service "{name}"')
-        return await self._answers.answer(self._chance.choice(pods), info.rest or "/")
+        query = request.rel_url.raw_query_string
+        answer = await self._answers.answer(self._chance.choice(pods), info.rest or "/", query)
+        if "Location" in answer.headers:
+            # The API server writes places of the pod as places behind itself, and as http.
+            root = request.rel_url.raw_path.partition("/proxy")[0]
+            place = answer.headers["Location"]
+            answer.headers["Location"] = f"http://{request.host}{root}/proxy{place}"
+        return answer
 
 
 class Gateway:
@@ -63,7 +74,8 @@ class Gateway:
         pods = service_pods(self._store, backend.namespace, backend.service)
         if not pods:
             return _plain(503, f"no ready pod behind Service {backend.service}")
-        return await self._answers.answer(self._chance.choice(pods), request.path)
+        query = request.rel_url.raw_query_string
+        return await self._answers.answer(self._chance.choice(pods), request.path, query)
 
 
 def _name_and_port(text: str) -> tuple[str, str]:
@@ -76,6 +88,11 @@ def _name_and_port(text: str) -> tuple[str, str]:
 def _has_port(service: Manifest, port: str) -> bool:
     ports = service["spec"].get("ports") or ()
     return any(port in (str(p["port"]), p.get("name")) for p in ports)
+
+
+def _has_slice(store: Store, namespace: str | None, service: str) -> bool:
+    slices = store.list("endpointslices", namespace)
+    return any(labels_of(one).get(SERVICE_LABEL) == service for one in slices)
 
 
 def _unavailable(message: str) -> StatusError:

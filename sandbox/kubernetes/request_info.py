@@ -41,8 +41,21 @@ class RequestInfo:
         return self.query.get(name, "").lower() in ("1", "true")
 
 
-def parse(method: str, path: str, query: Mapping[str, str]) -> RequestInfo | None:
-    """The request's meaning, or None when no served resource has that path."""
+@dataclass(frozen=True)
+class Address:
+    """What a path names, whether or not such a kind is served; `rest` follows a subresource."""
+
+    group: str
+    version: str
+    namespace: str | None
+    plural: str
+    name: str
+    subresource: str
+    rest: str
+
+
+def address_of(path: str) -> Address | None:
+    """The path taken apart; None when it is not one of an object or a collection."""
     parts = path.strip("/").split("/")
     if parts[0] == "api" and len(parts) > 2:
         group, version, rest = "", parts[1], parts[2:]
@@ -53,12 +66,22 @@ def parse(method: str, path: str, query: Mapping[str, str]) -> RequestInfo | Non
     namespace = None
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
         namespace, rest = rest[1], rest[2:]
-    resource = find(group, version, rest[0])
-    if resource is None or (namespace is not None and not resource.namespaced):
-        return None
     name, subresource = [*rest[1:3], "", ""][:2]
     tail = path.split("/proxy", 1)[1] if subresource == "proxy" else "/".join(rest[3:])
-    info = RequestInfo("", resource, namespace, name, subresource, tail, query)
+    return Address(group, version, namespace, rest[0], name, subresource, tail)
+
+
+def parse(method: str, path: str, query: Mapping[str, str]) -> RequestInfo | None:
+    """The request's meaning, or None when no served resource has that path."""
+    found = address_of(path)
+    if found is None:
+        return None
+    resource = find(found.group, found.version, found.plural)
+    if resource is None or (found.namespace is not None and not resource.namespaced):
+        return None
+    info = RequestInfo(
+        "", resource, found.namespace, found.name, found.subresource, found.rest, query
+    )
     return replace(info, verb=_verb(method, info))
 
 

@@ -1,4 +1,4 @@
-"""SelfSubjectAccessReviews: whoever has the token may do everything here."""
+"""SelfSubjectAccessReviews: the owner may do everything here, everybody else nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sandbox.kubernetes.status import Manifest, invalid
 _KINDS_OF_QUESTION = ("resourceAttributes", "nonResourceAttributes")
 
 
-def review(kind: Resource, body: Manifest, manager: str) -> Manifest:
+def review(kind: Resource, body: Manifest, manager: str, *, allowed: bool) -> Manifest:
     """The review with its answer; 422 when it does not ask exactly one thing."""
     spec = body.get("spec") or {}
     if len([name for name in _KINDS_OF_QUESTION if spec.get(name)]) != 1:
@@ -17,7 +17,7 @@ def review(kind: Resource, body: Manifest, manager: str) -> Manifest:
         raise invalid("", kind.group, "", [(f"spec.{_KINDS_OF_QUESTION[0]}", _null(why))])
     answered = {**body, "metadata": {}}
     field_ownership.record_change(kind, None, answered, manager)
-    return {**answered, "status": {"allowed": True}}
+    return {**answered, "status": {"allowed": allowed}}
 
 
 def _null(why: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from sandbox.kubernetes import discovery, openapi
+from sandbox.kubernetes.authorization import Identities, may_do_everything, refusal
 from sandbox.kubernetes.bodies import delete_options, manager, read_any, read_object
 from sandbox.kubernetes.deletion import delete
 from sandbox.kubernetes.eviction import evict
@@ -32,14 +33,13 @@ logger = logging.getLogger(__name__)
 MAX_BODY_BYTES = 3 * 2**20
 # What the server answers to their deletion is the object, to that of others a Status.
 _DELETED_AND_SHOWN = ("pods", "resourcequotas", "serviceaccounts", "services")
-_OPEN_PATHS = ("/healthz", "/livez", "/readyz", "/version")
 
 
 class ApiServer:
     """Serves one store over HTTP; `app()` is the aiohttp application."""
 
     def __init__(self, store: Store, log: RequestLog, proxy: ServiceProxy, seed: int) -> None:
-        self.token = ""
+        self.identities = Identities()
         self._store = store
         self._log = log
         self._proxy = proxy
@@ -67,8 +67,11 @@ class ApiServer:
             watch.stop()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        if not self._is_authentic(request):
+        user = self._user(request)
+        if user is None:
             return self._refused(request, StatusError(401, "Unauthorized", "Unauthorized"))
+        if (denied := refusal(user, request.method, request.path, request.query)) is not None:
+            return self._refused(request, denied)
         if (answer := self._about_the_server(request)) is not None:
             return answer
         info = parse(request.method, request.path, request.query)
@@ -83,7 +86,7 @@ class ApiServer:
         return web.Response(status=404, text="404 page not found\n")
 
     def _refused(self, request: web.Request, error: StatusError) -> web.Response:
-        self._record(request, None, error.code)
+        self._record(request, parse(request.method, request.path, request.query), error.code)
         return _failure(error)
 
     async def _audited(self, request: web.Request, info: RequestInfo) -> web.StreamResponse:
@@ -111,7 +114,7 @@ class ApiServer:
         if info.verb == "proxy" and info.resource.plural == "services":
             return await self._proxy.answer(request, info)
         if info.resource.plural == "selfsubjectaccessreviews" and info.verb == "create":
-            return _json(review(info.resource, await read_object(request), manager(request)), 201)
+            return await self._review(request, info)
         if info.subresource == "eviction" and info.verb == "create":
             return _json(evict(self._store, info, await read_object(request)), 201)
         known = ("", "status", "scale") if "scale" in info.resource.subresources else ("", "status")
@@ -119,6 +122,11 @@ class ApiServer:
         if handler is None or info.subresource not in known or info.rest:
             raise not_implemented(request.method, request.path)
         return await handler(request, info)
+
+    async def _review(self, request: web.Request, info: RequestInfo) -> web.Response:
+        allowed = may_do_everything(self._user(request) or "")
+        body = await read_object(request)
+        return _json(review(info.resource, body, manager(request), allowed=allowed), 201)
 
     async def _get(self, request: web.Request, info: RequestInfo) -> web.Response:
         if info.subresource == "scale":
@@ -186,9 +194,8 @@ class ApiServer:
             watch.close()
         return response
 
-    def _is_authentic(self, request: web.Request) -> bool:
-        given = request.headers.get("Authorization", "")
-        return request.path in _OPEN_PATHS or given == f"Bearer {self.token}"
+    def _user(self, request: web.Request) -> str | None:
+        return self.identities.user_of(request.headers.get("Authorization", ""))
 
     def _about_the_server(self, request: web.Request) -> web.Response | None:
         path, accept = request.path.rstrip("/"), request.headers.get("Accept", "")
@@ -229,11 +236,6 @@ def _json(manifest: Manifest, status: int = 200) -> web.Response:
 
 def _failure(error: StatusError) -> web.Response:
     return _json(error.body(), error.code)
-
-
-def _manager(request: web.Request) -> str:
-    named = request.query.get("fieldManager")
-    return named or request.headers.get("User-Agent", "unknown").split("/")[0][:128]
 
 
 def _document(path: str) -> Manifest | None:

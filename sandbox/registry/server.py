@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from aiohttp import web
@@ -13,6 +14,7 @@ from sandbox.registry.blobs import Blobs
 from sandbox.registry.content import Content
 from sandbox.registry.discovery import Discovery
 from sandbox.registry.errors import RegistryError, answer_errors
+from sandbox.registry.login import demand_login
 from sandbox.registry.manifests import Manifests
 from sandbox.registry.names import DIGEST, ImageReference
 from sandbox.registry.uploads import Uploads
@@ -22,14 +24,17 @@ API_VERSION = {"Docker-Distribution-Api-Version": "registry/2.0"}
 
 
 class Registry:
-    """An OCI registry over HTTP, its content under one directory, seeded with a base image."""
+    """An OCI registry over HTTP, its content under one directory, seeded with a base image.
 
-    def __init__(self, directory: Path) -> None:
+    `logins`: passwords by user; when there are any, nobody else is let in.
+    """
+
+    def __init__(self, directory: Path, logins: Mapping[str, str] | None = None) -> None:
         self.requests = RequestLog()
         self.outage = Outage("registry")
         self._content = Content(directory)
         self._base_digest = base_image.seed(self._content)
-        self._listener = Listener(self._application())
+        self._listener = Listener(self._application(logins or {}))
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen on `port` (0 = any free one); OSError when it is taken."""
@@ -63,9 +68,15 @@ class Registry:
             return self._content.has_manifest(parsed.name, parsed.reference)
         return self._content.manifest(parsed.name, parsed.reference) is not None
 
-    def _application(self) -> web.Application:
+    def _application(self, logins: Mapping[str, str]) -> web.Application:
+        guards = [demand_login(logins)] if logins else []
         application = web.Application(
-            middlewares=[self.requests.middleware(), self.outage.middleware(), answer_errors]
+            middlewares=[
+                self.requests.middleware(),
+                self.outage.middleware(),
+                answer_errors,
+                *guards,
+            ]
         )
         blobs, uploads = Blobs(self._content), Uploads(self._content)
         manifests, discovery = Manifests(self._content), Discovery(self._content)
@@ -96,7 +107,9 @@ class Registry:
 
 
 async def _ping(_request: web.Request) -> web.Response:
-    return web.json_response({}, headers=API_VERSION)
+    # Not `json_response`: it names a character set.
+    headers = {**API_VERSION, "Content-Type": "application/json"}
+    return web.Response(body=b"{}", headers=headers)
 
 
 async def _unsupported(request: web.Request) -> web.Response:

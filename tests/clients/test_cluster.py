@@ -1,7 +1,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,15 @@ import yaml
 from aiohttp import web
 
 from clients.cluster import Cluster
-from clients.cluster_proxy import LONGEST_BODY_BYTES
 from domain.errors import Conflict, NotFound, PermanentFailure, ReleaseError, TransientFailure
 from sandbox.kubernetes.cluster import Cluster as Simulated
+from tests.support.cluster_client import (
+    cluster_at,
+    cluster_of,
+    kubeconfig,
+    status,
+    write_kubeconfig,
+)
 from tests.support.sandbox import eventually, revision, route
 from tests.support.web import answering_with
 
@@ -32,39 +37,8 @@ async def simulated() -> AsyncIterator[Simulated]:
 
 @pytest.fixture
 async def cluster(simulated: Simulated, tmp_path: Path) -> AsyncIterator[Cluster]:
-    connected = await Cluster.connect(kubeconfig(tmp_path, simulated), "staging", "staging")
-    yield connected
-    await connected.close()
-
-
-def kubeconfig(directory: Path, simulated: Simulated) -> Path:
-    path = directory / "kubeconfig"
-    path.write_text(yaml.safe_dump(simulated.kubeconfig()))
-    return path
-
-
-def write_kubeconfig(directory: Path, url: str, token: str) -> Path:
-    path = directory / "kubeconfig-of-a-double"
-    config = {
-        "clusters": [{"name": "x", "cluster": {"server": url}}],
-        "users": [{"name": "x", "user": {"token": token}}],
-        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
-        "current-context": "x",
-    }
-    path.write_text(yaml.safe_dump(config))
-    return path
-
-
-@asynccontextmanager
-async def cluster_at(url: str, directory: Path, token: str = "") -> AsyncIterator[Cluster]:
-    """A client of whatever answers at a URL."""
-    connected = await Cluster.connect(
-        write_kubeconfig(directory, url, token or "t"), None, "staging"
-    )
-    try:
+    async with cluster_of(simulated, tmp_path) as connected:
         yield connected
-    finally:
-        await connected.close()
 
 
 def config_map(name: str, **labels: str) -> Manifest:
@@ -81,21 +55,6 @@ def replace(path: str, old: object, new: object) -> list[Manifest]:
         {"op": "test", "path": path, "value": old},
         {"op": "replace", "path": path, "value": new},
     ]
-
-
-def status(code: int, reason: str, message: str, **details: object) -> web.Response:
-    """A failure in the shape of meta/v1 `Status`."""
-    body = {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Failure",
-        "message": message,
-        "reason": reason,
-        "details": details,
-        "code": code,
-    }
-    return web.json_response(body, status=code)
 
 
 async def test_an_object_is_created_read_listed_patched_and_deleted(cluster: Cluster) -> None:
@@ -215,74 +174,6 @@ async def test_a_kind_that_the_cluster_does_not_serve_is_no_absent_object(
     ):
         with pytest.raises(NotFound, match=r"get HTTPRoute album .*install its CRD"):
             await cluster.read("HTTPRoute", "album")
-
-
-async def test_a_service_answers_through_the_api_server(
-    cluster: Cluster, simulated: Simulated
-) -> None:
-    for manifest in revision("album-v1", "registry/album:1"):
-        await cluster.create(manifest)
-    await all_ready(cluster, "album-v1", 2)
-    answer = await cluster.ask_through_service("album-v1", PORT, "/health", timeout=LONG)
-    assert answer.status == 200
-    assert "healthy" in answer.body
-    assert timedelta(0) < answer.elapsed < LONG
-
-
-async def test_a_status_of_the_pod_is_an_answer_also_when_it_is_an_error(
-    cluster: Cluster,
-) -> None:
-    faults = "staging:errors=100%"
-    for manifest in revision("album-v1", "registry/album:1", faults=faults, replicas=1):
-        await cluster.create(manifest)
-    await all_ready(cluster, "album-v1", 1)
-    failed = await cluster.ask_through_service("album-v1", PORT, "/api/v1/albums", timeout=LONG)
-    assert failed.status >= 500
-
-
-async def test_without_a_ready_pod_or_service_the_api_server_itself_speaks(
-    cluster: Cluster,
-) -> None:
-    (_, service) = revision("album-v1", "registry/album:1")
-    with pytest.raises(NotFound, match='services "album-v1" not found'):
-        await cluster.ask_through_service("album-v1", PORT, "/health", timeout=LONG)
-    await cluster.create(service)
-    with pytest.raises(TransientFailure, match="no endpoints available"):
-        await cluster.ask_through_service("album-v1", PORT, "/health", timeout=LONG)
-
-
-@pytest.mark.parametrize("path", ["/../../../secrets", "/a/%2e%2e/%2E%2E/%2e%2e/%2e%2e/secrets"])
-async def test_a_path_of_a_plan_does_not_lead_out_of_the_service(
-    cluster: Cluster, path: str
-) -> None:
-    with pytest.raises(PermanentFailure, match="leads out of"):
-        await cluster.ask_through_service("album-v1", PORT, path, timeout=LONG)
-
-
-async def test_a_redirect_and_an_endless_body_are_answers_too(tmp_path: Path) -> None:
-    async def pod(request: web.Request) -> web.StreamResponse:
-        if request.path.endswith("/old"):
-            return web.Response(status=302, headers={"Location": "/elsewhere"})
-        response = web.StreamResponse()
-        await response.prepare(request)
-        while True:
-            await response.write(b"x" * 4096)
-
-    async with answering_with(pod) as url, cluster_at(url, tmp_path) as cluster:
-        moved = await cluster.ask_through_service("album", PORT, "/old", timeout=LONG)
-        assert moved.status == 302
-        endless = await cluster.ask_through_service("album", PORT, "/endless", timeout=LONG)
-        assert len(endless.body) == LONGEST_BODY_BYTES
-
-
-async def test_a_pod_that_does_not_answer_in_time_is_transient(tmp_path: Path) -> None:
-    async def silent(_: web.Request) -> web.Response:
-        await asyncio.Event().wait()
-        return web.Response()
-
-    async with answering_with(silent) as url, cluster_at(url, tmp_path) as cluster:
-        with pytest.raises(TransientFailure, match="did not answer in time"):
-            await cluster.ask_through_service("album", PORT, "/health", timeout=SHORT)
 
 
 async def test_waiting_ends_with_what_the_condition_returns(cluster: Cluster) -> None:
@@ -552,15 +443,6 @@ async def test_a_context_without_its_cluster_is_refused(tmp_path: Path) -> None:
 async def test_outside_a_cluster_the_service_account_is_missed() -> None:
     with pytest.raises(PermanentFailure, match="service account"):
         await Cluster.connect(None, None, "staging")
-
-
-async def all_ready(cluster: Cluster, name: str, pods: int) -> None:
-    await cluster.watch_until(
-        "Deployment",
-        name,
-        lambda m: m.get("status", {}).get("readyReplicas") == pods or None,
-        timeout=LONG,
-    )
 
 
 def verbs(simulated: Simulated, agent: str = "") -> set[str]:

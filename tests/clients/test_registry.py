@@ -11,7 +11,7 @@ from aiohttp import web
 
 from clients.artifacts import Artifact, ArtifactLayer
 from clients.registry import Registry
-from clients.registry_auth import Challenge, docker_config
+from clients.registry_auth import Challenge, anonymous, docker_config
 from domain.errors import NotFound, PermanentFailure, TransientFailure
 from domain.images import InvalidReference, Reference
 from domain.records import digest_of
@@ -247,6 +247,24 @@ async def test_a_basic_challenge_is_answered_with_the_login_of_the_docker_config
         assert await registry.has_blob(f"{front.address}/isa/album", digest)
 
 
+async def test_a_registry_that_demands_a_login_lets_in_who_shows_the_right_one(
+    tmp_path: Path,
+) -> None:
+    locked = SandboxRegistry(tmp_path / "content", {"builder": "pass:word"})
+    await locked.start()
+    repository = f"{locked.address}/isa/album"
+    right = docker_login(tmp_path / "right.json", locked.address, "builder", "pass:word")
+    wrong = docker_login(tmp_path / "wrong.json", locked.address, "builder", "guessed")
+    async with Registry([locked.address], docker_config(right)) as registry:
+        digest = await registry.push_artifact(repository, Artifact("text/note", (NOTE,)))
+        assert await registry.resolve(Reference.parse(f"{repository}@{digest}")) == digest
+    for credentials in (anonymous, docker_config(wrong)):
+        async with Registry([locked.address], credentials) as registry:
+            with pytest.raises(PermanentFailure, match=f"docker login {locked.address}"):
+                await registry.get_manifest(repository, digest)
+    await locked.close()
+
+
 async def test_an_identity_token_is_exchanged_for_a_bearer_token(
     front: Front, tmp_path: Path
 ) -> None:
@@ -382,4 +400,10 @@ def test_a_challenge_is_read_with_and_without_quotes() -> None:
     )
     assert challenge.scheme == "bearer"
     assert challenge.parameters["realm"] == "https://a/t"
-    assert challenge.token_query == {"service": "b", "scope": "repository:c:pull,push"}
+    assert challenge.token_query == [("service", "b"), ("scope", "repository:c:pull,push")]
+
+
+def test_several_scopes_are_asked_one_by_one_and_in_a_form_together() -> None:
+    challenge = Challenge.parse('Bearer realm="https://a/t",scope="repository:c:pull r:d:pull"')
+    assert challenge.token_query == [("scope", "repository:c:pull"), ("scope", "r:d:pull")]
+    assert challenge.token_form == {"scope": "repository:c:pull r:d:pull"}

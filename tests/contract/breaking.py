@@ -40,6 +40,7 @@ class Break:
     reply: Change = lambda reply: reply
     unread_query: bool = False
     unread_body: bool = False
+    unread_login: bool = False
 
 
 class Front:
@@ -64,8 +65,7 @@ class Front:
             async with aiohttp.ClientSession(auto_decompress=False, connector=connector) as session:
                 self._session = session
                 await web.TCPSite(runner, "127.0.0.1", 0).start()
-                url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-                yield replace(self._target, url=url, trust=None)
+                yield _moved(self._target, f"http://127.0.0.1:{runner.addresses[0][1]}")
         finally:
             await runner.cleanup()
 
@@ -77,12 +77,15 @@ class Front:
         url = URL(self._target.url + request.raw_path, encoded=True)
         if broken and self._fault.unread_query:
             url = url.with_query(None)
+        headers = _kept(request.headers, _NOT_PASSED_ON)
+        if broken and self._fault.unread_login:
+            headers = {**_kept(headers, ("Authorization",)), **self._target.headers}
         sent = b"" if broken and self._fault.unread_body else body
         assert self._session is not None
         async with self._session.request(
             request.method,
             url,
-            headers=_kept(request.headers, _NOT_PASSED_ON),
+            headers=headers,
             data=sent or None,
             allow_redirects=False,
         ) as response:
@@ -96,6 +99,11 @@ class Front:
         agent = request.headers.get("User-Agent", "")
         seen = (request.method, request.path, request.query_string, content_type, body, agent)
         return shape_of(Request(*seen))
+
+
+def _moved(target: Target, url: str) -> Target:
+    others = {name: _moved(other, url) for name, other in target.others.items()}
+    return replace(target, url=url, trust=None, others=others)
 
 
 async def _whole(response: aiohttp.ClientResponse, change: Change) -> web.Response:
@@ -131,6 +139,17 @@ def _kept(headers: Any, without: tuple[str, ...]) -> dict[str, str]:
 def another_status(reply: Reply) -> Reply:
     """The next number."""
     return replace(reply, status=reply.status + 1)
+
+
+def as_status(code: int, reason: str) -> Change:
+    """Another status, also where the body says it."""
+
+    def change(reply: Reply) -> Reply:
+        said = json.loads(reply.content or b"{}")
+        body = json.dumps({**said, "kind": "Status", "code": code, "reason": reason})
+        return replace(reply, status=code, content=body.encode())
+
+    return change
 
 
 def without_header(name: str) -> Change:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from tests.contract.breaking import (
     Break,
     another_status,
+    as_status,
     other_content,
     saying,
     with_field,
@@ -120,6 +122,66 @@ TABLE: tuple[tuple[str, tuple[Break, ...]], ...] = (
     (r"^slack POST /api/chat", (Break("says no time", without_field("ts")),)),
     (r"^slack GET /api/conversations.list", (Break("has none", with_field("channels", [])),)),
     (r"^slack GET /api/conversations.[hr]", (Break("has none", with_field("messages", [])),)),
+)
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """Breaks of one contract whose answers to a shape are not those of other contracts.
+
+    `shapes` is a pattern: one shape of each way in which a server comes to its answer will do.
+    """
+
+    contract: str
+    shapes: str
+    breaks: tuple[Break, ...]
+
+
+GUARDED = (
+    Guarded(
+        "kubernetes/forbidden",
+        r"/(deployments|httproutes|services/\S+/proxy|pods)\b",
+        (
+            Break("lets the stranger in", unread_login=True),
+            Break("does not know the stranger", as_status(401, "Unauthorized")),
+            Break("denies that it is there", as_status(404, "NotFound")),
+            Break("does not say what was refused", without_field("details")),
+            Break("names another user", saying("stranger", "system:anonymous")),
+        ),
+    ),
+    Guarded(
+        "kubernetes/permissions",
+        r"selfsubjectaccessreviews",
+        (Break("allows the stranger everything", unread_login=True),),
+    ),
+    Guarded(
+        "kubernetes/credentials",
+        r"/configmaps$",
+        (Break("takes any token", unread_login=True),),
+    ),
+    Guarded(
+        "kubernetes/answers",
+        r"/proxy/\{path\}$",
+        (
+            Break("sends text", with_header("Content-Type", "text/plain")),
+            Break("makes a Status of it", as_status(404, "NotFound")),
+            Break("leaves out where a path has gone", without_header("Location")),
+            Break("drops what the pod said", other_content),
+        ),
+    ),
+    Guarded(
+        "kubernetes/answers",
+        r"/proxy/\{path\}\?owner",
+        (Break("drops the query", unread_query=True),),
+    ),
+    Guarded(
+        "registry/login",
+        r"^registry",
+        (
+            Break("takes any login", unread_login=True),
+            Break("says no way to log in", without_header("WWW-Authenticate")),
+        ),
+    ),
 )
 
 

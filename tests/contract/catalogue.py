@@ -20,12 +20,15 @@ from tests.contract import (
 )
 from tests.contract.conversations import Step
 from tests.contract.expectations import shapes_of
+from tests.contract.kubernetes_answers import ANSWERS
 from tests.contract.targets import Target
 
 # Not spoken with the sandbox, which has what this is the lack of.
 ONLY_REAL = (registry_contracts.NO_REFERRERS,)
+# Spoken with the pods of a whole cluster, by its own tests (`make test-cluster`).
+WITH_PODS = (ANSWERS,)
 # Not spoken with a real one: distribution has no referrers, Slack is nobody's to start.
-ONLY_SANDBOX = ("registry/referrers", *slack_contracts.CONTRACTS)
+ONLY_SANDBOX = ("registry/referrers", *slack_contracts.CONTRACTS, *WITH_PODS)
 CONTRACTS = (
     *kubernetes_contracts.CONTRACTS,
     *registry_contracts.CONTRACTS,
@@ -37,8 +40,15 @@ OF_REAL = tuple(name for name in CONTRACTS if name not in ONLY_SANDBOX)
 
 
 def system_of(contract: str) -> str:
-    """`kubernetes`, `registry`, `prometheus` or `slack`."""
+    """`kubernetes`, `registry`, `prometheus` or `slack`; a locked registry is one of its own."""
+    if contract == registry_contracts.LOGIN:
+        return "locked registry"
     return contract.partition("/")[0]
+
+
+def program_of(system: str) -> str | None:
+    """The program that a real system is, when it is started for each contract."""
+    return {"locked registry": "registry"}.get(system, system) if system != "kubernetes" else None
 
 
 def contract_for(shape: str) -> str | None:
@@ -51,6 +61,7 @@ async def speak(contract: str, target: Target) -> list[Step]:
     speakers = {
         "kubernetes": kubernetes_targets.speak,
         "registry": registry_targets.speak,
+        "locked registry": registry_targets.speak,
         "prometheus": prometheus_targets.speak,
         "slack": slack_targets.speak,
     }
@@ -63,6 +74,7 @@ async def simulated(system: str, directory: Path) -> AsyncIterator[Target]:
     running: dict[str, Callable[[], AbstractAsyncContextManager[Target]]] = {
         "kubernetes": kubernetes_targets.simulated,
         "registry": partial(registry_targets.simulated, directory),
+        "locked registry": partial(registry_targets.simulated_locked, directory),
         "prometheus": prometheus_targets.simulated,
         "slack": slack_targets.simulated,
     }
@@ -76,6 +88,10 @@ async def real(system: str, directory: Path, cluster: Cluster) -> AsyncIterator[
     if system == "kubernetes":
         yield kubernetes_targets.real(cluster)
         return
-    start = registry_targets.real if system == "registry" else prometheus_targets.real
-    async with start(directory) as target:
+    starts = {
+        "registry": registry_targets.real,
+        "locked registry": registry_targets.real_locked,
+        "prometheus": prometheus_targets.real,
+    }
+    async with starts[system](directory) as target:
         yield target

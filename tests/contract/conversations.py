@@ -72,7 +72,7 @@ class Conversation:
         self.names: dict[str, str] = {}
         self.target = target
         self._session = session
-        self._masks = masks
+        self.masks = masks
 
     async def ask(self, question: Question) -> Answer:
         """Send without making a step of it: preparation, and waiting for a state."""
@@ -89,7 +89,7 @@ class Conversation:
         """Add a step for an answer that was read by the caller."""
         shown = {
             name: self._text(answer.headers[name])
-            for name in self._masks.headers
+            for name in self.masks.headers
             if name in answer.headers
         }
         self.steps.append(
@@ -156,17 +156,17 @@ class Conversation:
         return shape_of(sent)
 
     def _masked(self, value: Any, key: str = "") -> Any:
-        if key in self._masks.values:
-            return f"<{self._masks.values[key]}>"
+        if key in self.masks.values:
+            return f"<{self.masks.values[key]}>"
         if isinstance(value, dict):
             return {
                 self._text(name): self._masked(inner, name)
                 for name, inner in value.items()
-                if name not in self._masks.dropped
+                if name not in self.masks.dropped
             }
         if isinstance(value, list):
             shown = [self._masked(inner) for inner in value]
-            if key not in self._masks.distinct:
+            if key not in self.masks.distinct:
                 return shown
             return [one for at, one in enumerate(shown) if one not in shown[:at]]
         return self._text(value) if isinstance(value, str) else value
@@ -174,9 +174,17 @@ class Conversation:
     def _text(self, text: str) -> str:
         for name, shown in self.names.items():
             text = text.replace(name, shown)
-        for pattern, shown in self._masks.texts:
+        for pattern, shown in self.masks.texts:
             text = re.sub(pattern, shown, text)
         return text
+
+
+@asynccontextmanager
+async def of_another(talk: Conversation, name: str) -> AsyncIterator[Conversation]:
+    """The same conversation gone on with by another of the target's people."""
+    async with conversation(talk.target.others[name], talk.masks) as other:
+        other.names, other.steps = talk.names, talk.steps
+        yield other
 
 
 @asynccontextmanager

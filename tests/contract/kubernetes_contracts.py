@@ -8,14 +8,23 @@ from typing import Any
 
 from jsonpatch import JsonPatch
 
-from tests.contract.conversations import Answer, Conversation, Question, conversation
-from tests.contract.kubernetes_kinds import BY_KIND, KINDS, PORT, SERVICE, Kind, put
+from tests.contract.conversations import Answer, Conversation, Question
+from tests.contract.kubernetes_answers import ANSWERS, answers
+from tests.contract.kubernetes_identities import credentials, forbidden, permissions
+from tests.contract.kubernetes_kinds import (
+    BY_KIND,
+    JSON_PATCH,
+    KINDS,
+    PORT,
+    SELECTED,
+    SERVICE,
+    Kind,
+    put,
+)
 from tests.contract.kubernetes_watches import watch
 from tests.contract.targets import Masks
 
 Contract = Callable[[Conversation, str], Awaitable[None]]
-JSON_PATCH = "application/json-patch+json"
-SELECTED = "labelSelector=tidegate.dev%2Fservice%3Dalbum%2Capp%3Dalbum"
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 _AGE = "<age>"
 # The autoscaler's numbers come from metrics, which a control plane alone has not.
@@ -34,9 +43,11 @@ MASKS = Masks(
         "ca.crt": "certificate",
     },
     distinct=frozenset({"causes"}),
+    headers=("Content-Type", "Location"),
     texts=(
         (_TIME, "<time>"),
         (_UID, "<uid>"),
+        (r"^http://[^/]+/", "http://<server>/"),
         (r"^10\.\d+\.\d+\.\d+$", "<address>"),
         (r"too old resource version: \d+ \(\d+\)", "too old resource version: <version>"),
         (r'ReplicaSet "(\S+)-[a-z0-9]{8,10}"', r'ReplicaSet "\1-<hash>"'),
@@ -215,8 +226,8 @@ async def service_proxy(talk: Conversation, namespace: str) -> None:
     kind = BY_KIND["Service"]
     services = kind.collection(namespace)
     await talk.step("no Service", Question("GET", f"{services}/none:{PORT}/proxy/health"))
+    await _service_without_slice(talk, services)
     await talk.ask(Question("POST", services, body=kind.object()))
-    # Until its EndpointSlice is there, the server does not know the Service either.
     asked = Question("GET", f"{services}/{kind.name}:{PORT}/proxy/health")
     await talk.until(asked, lambda answer: answer.status != 404)
     for what, port in {"no ready pod": PORT, "no such port": PORT + 1}.items():
@@ -224,26 +235,14 @@ async def service_proxy(talk: Conversation, namespace: str) -> None:
         await talk.step(what, Question("GET", path))
 
 
-async def permissions(talk: Conversation, namespace: str) -> None:
-    """Asking whether the credentials allow something."""
-    asked = {"namespace": namespace, "verb": "get", "resource": "services", "subresource": "proxy"}
-    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-    body = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": asked},
-    }
-    await talk.step("may it", Question("POST", path, body=body))
-    await talk.step("may it what", Question("POST", path, body={**body, "spec": {}}))
-
-
-async def credentials(talk: Conversation, namespace: str) -> None:
-    """A token that is nobody's."""
-    asked = Question("GET", BY_KIND["ConfigMap"].collection(namespace))
-    assert talk.target.nobody is not None
-    async with conversation(talk.target.nobody, MASKS) as as_nobody:
-        await as_nobody.step("list as nobody", asked)
-    talk.steps += as_nobody.steps
+async def _service_without_slice(talk: Conversation, services: str) -> None:
+    """Every Service is like this until a controller has seen it, one without selector for ever."""
+    body = BY_KIND["Service"].object()
+    body["metadata"]["name"] = "bare"
+    body["spec"].pop("selector")
+    await talk.ask(Question("POST", services, body=body))
+    for what, port in {"no slice": PORT, "no slice and no such port": PORT + 1}.items():
+        await talk.step(what, Question("GET", f"{services}/bare:{port}/proxy/health"))
 
 
 async def version(talk: Conversation, namespace: str) -> None:
@@ -298,9 +297,11 @@ CONTRACTS: dict[str, Contract] = {
     "kubernetes/lists": lists_of_everything,
     "kubernetes/pods": pods,
     "kubernetes/proxy": service_proxy,
-    "kubernetes/permissions": permissions,
+    ANSWERS: answers,
     "kubernetes/unknown-kinds": unknown_kinds,
-    "kubernetes/credentials": credentials,
     "kubernetes/tables": tables,
     "kubernetes/version": version,
+    "kubernetes/permissions": permissions,
+    "kubernetes/credentials": credentials,
+    "kubernetes/forbidden": forbidden,
 }

@@ -8,7 +8,9 @@ from typing import Any
 
 Manifest = dict[str, Any]
 Operations = list[Manifest]
+JSON_PATCH = "application/json-patch+json"
 SERVICE, PORT = "album", 8219
+SELECTED = f"labelSelector=tidegate.dev%2Fservice%3D{SERVICE}%2Capp%3D{SERVICE}"
 LABELS = {"app": SERVICE, "tidegate.dev/service": SERVICE}
 
 

@@ -8,13 +8,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sandbox.kubernetes.cluster import Cluster as Simulated
-from tests.cluster.clusters import ADMIN, Cluster
+from tests.cluster.clusters import ADMIN, STRANGER, Cluster
 from tests.contract.conversations import Conversation, Question, Step, conversation
 from tests.contract.kubernetes_contracts import CONTRACTS, MASKS
+from tests.contract.kubernetes_identities import ANONYMOUS, NOBODY
 from tests.contract.targets import Target
 
 AGENT = "tidegate/contract"
-_NOBODY = {"Authorization": "Bearer nobody", "User-Agent": AGENT}
+_ANONYMOUS = {"User-Agent": AGENT}
+_NOBODY = {"Authorization": "Bearer nobody", **_ANONYMOUS}
 _SPEED = 100.0
 
 
@@ -26,19 +28,34 @@ async def simulated() -> AsyncIterator[Target]:
     try:
         headers = {"Authorization": f"Bearer {cluster.token}", "User-Agent": AGENT}
         trust = cluster.client_ssl()
-        yield Target(cluster.url, headers, trust, Target(cluster.url, _NOBODY, trust))
+        known = {"Authorization": f"Bearer {cluster.token_of(STRANGER)}", "User-Agent": AGENT}
+        others = {
+            STRANGER: Target(cluster.url, known, trust),
+            NOBODY: Target(cluster.url, _NOBODY, trust),
+            ANONYMOUS: Target(cluster.url, _ANONYMOUS, trust),
+        }
+        yield Target(cluster.url, headers, trust, others)
     finally:
         await cluster.close()
 
 
 def real(cluster: Cluster) -> Target:
     """A real API server, as somebody who may do everything."""
-    trust = ssl.create_default_context(cafile=str(cluster.authority))
-    named = cluster.certificates / ADMIN
-    trust.load_cert_chain(named.with_suffix(".crt"), named.with_suffix(".key"))
     plain = ssl.create_default_context(cafile=str(cluster.authority))
-    nobody = Target(cluster.server, _NOBODY, plain)
-    return Target(cluster.server, {"User-Agent": AGENT}, trust, nobody)
+    others = {
+        STRANGER: Target(cluster.server, _ANONYMOUS, _named(cluster, STRANGER)),
+        NOBODY: Target(cluster.server, _NOBODY, plain),
+        ANONYMOUS: Target(cluster.server, _ANONYMOUS, plain),
+    }
+    return Target(cluster.server, {"User-Agent": AGENT}, _named(cluster, ADMIN), others)
+
+
+def _named(cluster: Cluster, user: str) -> ssl.SSLContext:
+    """Who connects is in the certificate."""
+    trust = ssl.create_default_context(cafile=str(cluster.authority))
+    pair = cluster.certificates / user
+    trust.load_cert_chain(pair.with_suffix(".crt"), pair.with_suffix(".key"))
+    return trust
 
 
 async def speak(contract: str, target: Target) -> list[Step]:

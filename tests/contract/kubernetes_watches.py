@@ -8,10 +8,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.contract.conversations import PATIENCE_SECONDS, Answer, Conversation, Question
-from tests.contract.kubernetes_kinds import Kind, put
+from tests.contract.kubernetes_kinds import JSON_PATCH, Kind, put
 
 Event = dict[str, Any]
-JSON_PATCH = "application/json-patch+json"
 # A version from before the server began to remember.
 FORGOTTEN = "1"
 
@@ -23,7 +22,7 @@ async def watch(kind: Kind, talk: Conversation, namespace: str) -> None:
     other["metadata"]["name"] = "another"
     created = await talk.ask(Question("POST", collection, body=kind.object()))
     version = created.body["metadata"]["resourceVersion"]
-    question = _question(collection, kind.name, version)
+    question = watching(collection, kind.name, version)
     async with talk.open(question) as response, asyncio.timeout(PATIENCE_SECONDS):
         await talk.ask(Question("POST", collection, body=other))
         path = f"{collection}/{kind.name}"
@@ -35,9 +34,9 @@ async def watch(kind: Kind, talk: Conversation, namespace: str) -> None:
     talk.add("change and deletion", question, answer, _compared(events))
     if "." in kind.api_version:
         # Of the built-in kinds a young server still remembers everything.
-        forgotten = _question(collection, "x", FORGOTTEN)
+        forgotten = watching(collection, "x", FORGOTTEN)
         await _watch_until_it_ends(talk, "what is forgotten", forgotten)
-    await _watch_until_it_ends(talk, "no version", _question(collection, "x", "some"))
+    await _watch_until_it_ends(talk, "no version", watching(collection, "x", "some"))
 
 
 async def _watch_until_it_ends(talk: Conversation, what: str, question: Question) -> None:
@@ -55,7 +54,8 @@ async def _events(response: Any, until: str = "") -> Any:
             return
 
 
-def _question(collection: str, name: str, version: str) -> Question:
+def watching(collection: str, name: str, version: str) -> Question:
+    """The request by which our client watches one object from a version on."""
     query = {
         "fieldSelector": f"metadata.name={name}",
         "watch": "1",

@@ -17,7 +17,7 @@ from domain.images import (
     descriptor,
 )
 from domain.records import canonical_json, digest_of
-from tests.contract.conversations import Answer, Conversation, Question
+from tests.contract.conversations import Answer, Conversation, Question, of_another
 from tests.contract.targets import Masks
 
 Contract = Callable[[Conversation, str], Awaitable[None]]
@@ -26,6 +26,10 @@ LAYER = ArtifactLayer("text/plain", b"a layer", {"org.example.name": "note.txt"}
 NOTE = Artifact("application/vnd.example.note.v1+json", (LAYER,))
 # Distribution has no API for them, as the specification permits: clients keep a tag instead.
 NO_REFERRERS = "registry/no-referrers"
+LOGIN = "registry/login"
+# Who is not let in: shows nothing, a wrong password, an unknown name, a token.
+ANONYMOUS, MISTAKEN, UNKNOWN = "anonymous", "mistaken", "unknown"
+OF_ANOTHER_SCHEME = "of another scheme"
 ABSENT = digest_of(b"nobody ever pushed this")
 MASKS = Masks(
     values={"message": "sentence"},
@@ -45,6 +49,7 @@ MASKS = Masks(
         "OCI-Filters-Applied",
         "OCI-Subject",
         "Range",
+        "WWW-Authenticate",
     ),
 )
 
@@ -190,6 +195,41 @@ async def referrers(talk: Conversation, name: str) -> None:
         await talk.step(f"list those of type {kind}", _get(path, query), _index)
 
 
+async def login(talk: Conversation, name: str) -> None:
+    """A registry that demands a login, asked without one, with wrong ones, and with the right."""
+    body = NOTE.manifest(None)
+    for who in (ANONYMOUS, MISTAKEN, UNKNOWN, OF_ANOTHER_SCHEME):
+        async with of_another(talk, who) as other:
+            for what, question in _demanding(name, body).items():
+                await other.step(f"{what} as {who}", question)
+    await talk.step("greet", Question("GET", "/v2/"))
+    for content in NOTE.contents:
+        await _upload(talk, name, content)
+    path = f"/v2/{name}/manifests/{digest_of(body)}"
+    await talk.step("store a manifest", _manifest(path, body, OCI_MANIFEST))
+    await talk.step("read a manifest", _get(path))
+    await talk.step("look for a blob", _head(f"/v2/{name}/blobs/{digest_of(LAYER.content)}"))
+    async with of_another(talk, ANONYMOUS) as other:
+        await other.step("read as anonymous what is there", _get(path))
+
+
+def _demanding(name: str, body: bytes) -> dict[str, Question]:
+    path = f"/v2/{name}"
+    blob, start = f"{path}/blobs/{ABSENT}", f"{path}/blobs/uploads/"
+    mount = f"mount={quote(ABSENT)}&from={quote(name, safe='')}"
+    return {
+        "greet": Question("GET", "/v2/"),
+        "look for a blob": _head(blob),
+        "read a blob": _get(blob),
+        "begin an upload": Question("POST", start),
+        "mount": Question("POST", start, mount),
+        "look for a manifest": _head(f"{path}/manifests/{ABSENT}"),
+        "read a manifest": _get(f"{path}/manifests/{ABSENT}"),
+        "read a tag": _get(f"{path}/manifests/v1"),
+        "store a manifest": _manifest(f"{path}/manifests/{digest_of(body)}", body, OCI_MANIFEST),
+    }
+
+
 def _index(body: Any) -> Any:
     return body if isinstance(body, dict) else "<text>"
 
@@ -200,4 +240,5 @@ CONTRACTS: dict[str, Contract] = {
     "registry/manifests": manifests,
     "registry/referrers": referrers,
     NO_REFERRERS: referrers,
+    LOGIN: login,
 }

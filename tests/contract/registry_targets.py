@@ -3,37 +3,79 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import bcrypt
 import yaml
 
+from clients.registry_auth import Login
 from sandbox.registry import Registry
+from sandbox.registry.login import REALM
 from tests.cluster import ports
 from tests.cluster.processes import Processes
 from tests.cluster.programs import program
 from tests.contract.conversations import Question, Step, conversation
-from tests.contract.registry_contracts import CONTRACTS, MASKS
+from tests.contract.registry_contracts import (
+    ANONYMOUS,
+    CONTRACTS,
+    MASKS,
+    MISTAKEN,
+    OF_ANOTHER_SCHEME,
+    UNKNOWN,
+)
 from tests.contract.targets import Target
 
 _HEADERS = {"User-Agent": "contract"}
+_USER, _PASSWORD = "builder", "pass:word"
 
 
 @asynccontextmanager
 async def simulated(directory: Path) -> AsyncIterator[Target]:
     """The sandbox's registry."""
-    registry = Registry(directory)
+    async with _simulated(Registry(directory)) as url:
+        yield Target(url, _HEADERS)
+
+
+@asynccontextmanager
+async def simulated_locked(directory: Path) -> AsyncIterator[Target]:
+    """The sandbox's registry, demanding a login."""
+    async with _simulated(Registry(directory, {_USER: _PASSWORD})) as url:
+        yield _locked(url)
+
+
+@asynccontextmanager
+async def _simulated(registry: Registry) -> AsyncIterator[str]:
     await registry.start()
     try:
-        yield Target(registry.url, _HEADERS)
+        yield registry.url
     finally:
         await registry.close()
 
 
 @asynccontextmanager
 async def real(directory: Path) -> AsyncIterator[Target]:
-    """Distribution's registry on a free port, its content in the directory."""
+    """Distribution's registry."""
+    async with distribution(directory, {}) as url:
+        yield Target(url, _HEADERS)
+
+
+@asynccontextmanager
+async def real_locked(directory: Path) -> AsyncIterator[Target]:
+    """Distribution's registry, demanding a login."""
+    directory.mkdir(parents=True, exist_ok=True)
+    users = directory / "users"
+    hashed = bcrypt.hashpw(_PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    users.write_text(f"{_USER}:{hashed}\n")
+    async with distribution(directory, {"htpasswd": {"realm": REALM, "path": str(users)}}) as url:
+        yield _locked(url)
+
+
+@asynccontextmanager
+async def distribution(directory: Path, authentication: Mapping[str, Any]) -> AsyncIterator[str]:
+    """Distribution's registry on a free port, its content in the directory; its URL."""
     (port,) = ports.free(1)
     address = f"{ports.HOST}:{port}"
     settings = {
@@ -44,20 +86,31 @@ async def real(directory: Path) -> AsyncIterator[Target]:
             "delete": {"enabled": True},
         },
         "http": {"addr": address, "secret": secrets.token_hex(16)},
+        "auth": dict(authentication),
     }
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / "registry.yaml"
-    file.write_text(yaml.safe_dump(settings))
-    target = Target(f"http://{address}", _HEADERS)
+    file.write_text(yaml.safe_dump({key: value for key, value in settings.items() if value}))
     with Processes(directory / "processes") as processes:
         processes.start("registry", [program("registry"), "serve", file])
-        async with conversation(target, MASKS) as talk:
+        async with conversation(Target(f"http://{address}", _HEADERS), MASKS) as talk:
             await talk.until_reached(
                 lambda: Question("GET", "/v2/"),
-                lambda answer: answer.status == 200,
+                lambda answer: answer.status in (200, 401),
                 processes.refuse_ended,
             )
-        yield target
+        yield f"http://{address}"
+
+
+def _locked(url: str) -> Target:
+    shown = {ANONYMOUS: None, MISTAKEN: Login(_USER, "guessed"), UNKNOWN: Login("x", _PASSWORD)}
+    others = {name: Target(url, _shown(login)) for name, login in shown.items()}
+    others[OF_ANOTHER_SCHEME] = Target(url, {"Authorization": "Bearer token", **_HEADERS})
+    return Target(url, _shown(Login(_USER, _PASSWORD)), others=others)
+
+
+def _shown(login: Login | None) -> dict[str, str]:
+    return {"Authorization": login.basic, **_HEADERS} if login else _HEADERS
 
 
 async def speak(contract: str, target: Target) -> list[Step]:

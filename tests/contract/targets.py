@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 class Target:
     """How one server is reached; `headers` authenticate and name the client.
 
-    `nobody` is the same one reached by somebody it does not know, where that can be.
+    `others` is the same one reached by others, by name, where a contract is about them.
     """
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     trust: ssl.SSLContext | None = None
-    nobody: Target | None = None
+    others: Mapping[str, Target] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The suite sees: for every shape of request, a sandbox that answers differently fails."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import aiohttp
@@ -8,22 +9,35 @@ import pytest
 
 from tests.contract import catalogue
 from tests.contract.breaking import Break, Front
-from tests.contract.breaks import breaks_of
+from tests.contract.breaks import GUARDED, breaks_of
 from tests.contract.conversations import Step
-from tests.contract.expectations import differences, expected
+from tests.contract.expectations import differences, expected, shapes_of
 from tests.contract.listed import listed_shapes
 from tests.contract.targets import Target
 
 # How a conversation ends that a broken server does not let go on.
 BROKEN_OFF = (AssertionError, KeyError, TypeError, IndexError, ValueError, aiohttp.ClientError)
-CASES = [(shape, fault) for shape in listed_shapes() for fault in breaks_of(shape)]
+CASES = [
+    (str(catalogue.contract_for(shape)), shape, fault)
+    for shape in listed_shapes()
+    for fault in breaks_of(shape)
+]
+CASES += [
+    (one.contract, shape, fault)
+    for one in GUARDED
+    for shape in sorted(shapes_of(one.contract))
+    if re.search(one.shapes, shape)
+    for fault in one.breaks
+]
 IMPATIENCE_SECONDS = 3.0
 
 
-@pytest.mark.parametrize(("shape", "fault"), CASES, ids=[f"{s}: {f.name}" for s, f in CASES])
-async def test_a_broken_sandbox_fails(shape: str, fault: Break, tmp_path: Path) -> None:
-    contract = catalogue.contract_for(shape)
-    assert contract is not None
+@pytest.mark.parametrize(
+    ("contract", "shape", "fault"), CASES, ids=[f"{s}: {f.name}" for _, s, f in CASES]
+)
+async def test_a_broken_sandbox_fails(
+    contract: str, shape: str, fault: Break, tmp_path: Path
+) -> None:
     async with catalogue.simulated(catalogue.system_of(contract), tmp_path) as target:
         front = Front(target, shape, fault)
         async with front.running() as broken:

@@ -33,7 +33,7 @@ def weight_patch(old: int, new: int) -> list[dict[str, Any]]:
     ]
 
 
-async def test_a_request_without_the_token_is_unauthorized(api: Api) -> None:
+async def test_a_request_with_a_wrong_token_is_unauthorized(api: Api) -> None:
     path = collection("Pod")
     async with api.session.get(path, headers={"Authorization": "Bearer wrong"}) as response:
         body = await response.json()

@@ -133,6 +133,17 @@ async def test_a_version_with_errors_fails_requests_but_not_its_probes(scene: Sc
     assert [status for _, status, _ in scene.told] == [500, 200]
 
 
+async def test_a_version_that_says_its_paths_has_no_others(scene: Scene) -> None:
+    manifest = deployment(replicas=1)
+    template = manifest["spec"]["template"]["metadata"]
+    template["annotations"] = {"sandbox.tidegate.dev/paths": "/api/v1/albums, /api/v1/photos"}
+    await scene.runs(manifest, service(), http_route(("album", 1)))
+    for ask in (scene.through_service, scene.through_gateway):
+        assert (await ask("/api/v1/photos?page=1")).code == 200
+        assert await ask("/other") == Answer(404, {"service": "album", "error": "Not Found"})
+        assert (await ask("/health")).code == 200
+
+
 async def test_a_slow_version_answers_slowly(scene: Scene) -> None:
     await scene.runs(deployment(replicas=1, faults="production:latency=10x"), service())
     await scene.through_service("/api")

@@ -38,7 +38,7 @@ async def test_every_request_is_a_line_of_the_audit_file(tmp_path: Path) -> None
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     seen = [(line["verb"], line["resource"], line["user_agent"], line["code"]) for line in lines]
     assert seen[0] == ("list", "namespaces", "tester/1", 200)
-    assert seen[1][3] == 401
+    assert seen[1] == ("list", "nodes", lines[1]["user_agent"], 403)
 
 
 async def test_two_clusters_are_served_side_by_side_and_closed_twice() -> None:

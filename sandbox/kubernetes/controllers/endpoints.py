@@ -11,6 +11,8 @@ from sandbox.kubernetes.selectors import carries, labels_of
 from sandbox.kubernetes.status import Manifest
 from sandbox.kubernetes.store import Event
 
+SERVICE_LABEL = "kubernetes.io/service-name"
+
 
 class EndpointSliceController(Controller):
     """Keeps one slice per Service; it goes with its Service by ownership."""
@@ -59,7 +61,7 @@ def _slice(service: Manifest, name: str, pods: list[Manifest]) -> Manifest:
             "name": name,
             "namespace": metadata["namespace"],
             "labels": {
-                "kubernetes.io/service-name": metadata["name"],
+                SERVICE_LABEL: metadata["name"],
                 "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
             },
             "ownerReferences": [owner_reference(service)],
