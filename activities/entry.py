@@ -26,9 +26,12 @@ class Entry:
         live = await self._cluster.read("Service", name)
         if live is None:
             selector = {**manifest["spec"]["selector"], labels.REVISION: short}
-            await self._cluster.create(
-                {**manifest, "spec": {**manifest["spec"], "selector": selector}}
-            )
+            created = {**manifest, "spec": {**manifest["spec"], "selector": selector}}
+            try:
+                await self._cluster.create(created)
+            except Conflict:
+                if await self.selected(name) != revision:
+                    raise
             return
         selected = selected_revision(live)
         if selected == short:
@@ -64,12 +67,14 @@ class Entry:
 
     async def _select(self, name: str, live: Manifest, short: str, notes: dict[str, str]) -> None:
         old = live["spec"]["selector"]
-        await self._cluster.patch(
-            "Service",
-            name,
-            [
-                {"op": "test", "path": SELECTOR, "value": old},
-                {"op": "replace", "path": SELECTOR, "value": {**old, labels.REVISION: short}},
-                *(annotate(live, notes) if notes else []),
-            ],
-        )
+        operations = [
+            {"op": "test", "path": SELECTOR, "value": old},
+            {"op": "replace", "path": SELECTOR, "value": {**old, labels.REVISION: short}},
+            *(annotate(live, notes) if notes else []),
+        ]
+        try:
+            await self._cluster.patch("Service", name, operations)
+        except Conflict:
+            # A worker that was held for dead, and went on, may have selected just this one.
+            if await self.selected(name) != f"{name}-{short}":
+                raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -67,7 +68,8 @@ class Fleet:
         deployment = await self._deployment(revision)
         current = deployment["spec"].get("replicas", 1)
         if current < replicas:
-            await self._scale(revision, _replace("/spec/replicas", current, replicas))
+            operations = _replace("/spec/replicas", current, replicas)
+            await self._resize("Deployment", revision, operations)
         await self.keep_at_least(revision, replicas)
 
     async def keep_at_least(self, revision: str, replicas: int) -> None:
@@ -88,9 +90,8 @@ class Fleet:
             return
         current = (await self._deployment(revision))["spec"].get("replicas", 1)
         if current > declared:
-            await self._cluster.patch(
-                "Deployment", revision, _replace("/spec/replicas", current, declared)
-            )
+            operations = _replace("/spec/replicas", current, declared)
+            await self._resize("Deployment", revision, operations)
 
     async def restore_minimum(self, revision: str, minimum: int) -> bool:
         """Set the autoscaler's minimum back; False when there is nothing to do."""
@@ -163,8 +164,11 @@ class Fleet:
         await self._refuse_if_reachable(service, revision)
         deployment = await self._deployment(revision)
         replicas = deployment["spec"].get("replicas", 1)
+        if replicas == 0:
+            return False
         stamp = annotate(deployment, {labels.RETIRED_AT: datetime.now(UTC).isoformat()})
-        await self._scale(revision, _replace("/spec/replicas", replicas, 0) + stamp)
+        operations = _replace("/spec/replicas", replicas, 0) + stamp
+        await self._resize("Deployment", revision, operations)
         return True
 
     async def retired(self, service: str) -> list[Manifest]:
@@ -215,10 +219,10 @@ class Fleet:
                 pause = min(left, max(FIRST_POLL, self._demand.scrape))
                 await asyncio.sleep(pause.total_seconds())
 
-    async def _scale(self, revision: str, operations: list[dict[str, Any]]) -> None:
-        """Write a number of replicas; an autoscaler that was faster is looked at again."""
+    async def _resize(self, kind: str, name: str, operations: list[dict[str, Any]]) -> None:
+        """Write a number of pods; whoever was faster, an autoscaler for one, is looked at again."""
         try:
-            await self._cluster.patch("Deployment", revision, operations)
+            await self._cluster.patch(kind, name, operations)
         except Conflict as conflict:
             raise TransientFailure(str(conflict)) from conflict
 
@@ -236,11 +240,8 @@ class Fleet:
 
     async def _set_minimum(self, scaler: Manifest, minimum: int) -> None:
         current = scaler["spec"].get("minReplicas", 1)
-        await self._cluster.patch(
-            "HorizontalPodAutoscaler",
-            scaler["metadata"]["name"],
-            _replace("/spec/minReplicas", current, minimum),
-        )
+        operations = _replace("/spec/minReplicas", current, minimum)
+        await self._resize("HorizontalPodAutoscaler", scaler["metadata"]["name"], operations)
 
     async def _same(self, wanted: Manifest, spec_hash: str) -> None:
         kind, name = wanted["kind"], wanted["metadata"]["name"]
@@ -277,7 +278,9 @@ def _content(manifest: Manifest) -> list[Any]:
     """What an edit by hand would change under an unchanged hash: configuration and images."""
     pod = manifest.get("spec", {}).get("template", {}).get("spec", {})
     images = {one["name"]: one["image"] for one in pod.get("containers", [])}
-    return [manifest.get("data", {}), manifest.get("binaryData", {}), images]
+    # The server stores base64 in one line, however it was given.
+    files = {name: b64decode(text) for name, text in (manifest.get("binaryData") or {}).items()}
+    return [manifest.get("data") or {}, files, images]
 
 
 def _replace(path: str, old: Any, new: Any) -> list[dict[str, Any]]:

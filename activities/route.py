@@ -39,8 +39,13 @@ class Route:
             },
             "spec": {**manifest["spec"], "rules": [rule]},
         }
-        await self._cluster.create(created)
-        return await self._read_back(manifest["metadata"]["name"], split)
+        name = manifest["metadata"]["name"]
+        try:
+            await self._cluster.create(created)
+        except Conflict:
+            if await self.split(name) != split:
+                raise
+        return await self._read_back(name, split)
 
     async def move(
         self,
@@ -66,7 +71,12 @@ class Route:
                     f"HTTPRoute {service} gives {current}; expected {old}. Somebody else moved it"
                 )
             operations = move(route, new, port, release_id, previous)
-            await self._cluster.patch("HTTPRoute", service, operations)
+            try:
+                await self._cluster.patch("HTTPRoute", service, operations)
+            except Conflict:
+                # A worker that was held for dead, and went on, may have moved it just there.
+                if await self.split(service) != new:
+                    raise
         return await self._read_back(service, new)
 
     async def close(self, service: str, revision: str) -> bool:

@@ -11,6 +11,7 @@ from domain.revision import Manifest
 
 # Traffic decides when these come to be: the route and the entry Service open with the first shift.
 OPENED_BY_TRAFFIC = ("HTTPRoute", "Service")
+_NOT_STORED: Manifest = {"matchLabels": {}}
 
 
 async def ensure_service_object(cluster: Cluster, manifest: Manifest) -> None:
@@ -45,13 +46,24 @@ def _lasting(manifest: Manifest) -> Manifest:
             rule.pop("backendRefs", None)
     if manifest.get("kind") == "Service":
         spec.pop("selector", None)
+        if spec.get("clusterIP") == "":  # the server chooses one
+            del spec["clusterIP"]
     return spec
 
 
 def _contains(live: Any, wanted: Any) -> bool:
-    """Whether everything wanted is there; the server may have added defaults."""
+    """Whether everything wanted is there; the server adds defaults and leaves out what is empty.
+
+    `{}` it keeps (a selector of everything is not none at all), except where it maps labels.
+    """
+    if wanted is None:
+        return True
+    if live is None:
+        return not wanted and not isinstance(wanted, dict)
     if isinstance(wanted, dict):
-        return isinstance(live, dict) and all(_contains(live.get(k), v) for k, v in wanted.items())
+        return isinstance(live, dict) and all(
+            _contains(live.get(k, _NOT_STORED.get(k)), v) for k, v in wanted.items()
+        )
     if isinstance(wanted, list):
         return (
             isinstance(live, list)

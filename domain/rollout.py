@@ -76,7 +76,10 @@ def _problem(named: str, container: Manifest) -> str | None:
 
 
 def _deadline(deployment: Manifest) -> str | None:
-    for condition in deployment.get("status", {}).get("conditions", []):
-        if condition.get("reason") == "ProgressDeadlineExceeded":
-            return f"no progress: {condition.get('message', 'ProgressDeadlineExceeded')}"
-    return None
+    conditions = {one["type"]: one for one in deployment.get("status", {}).get("conditions", [])}
+    progressing = conditions.get("Progressing", {})
+    if progressing.get("reason") != "ProgressDeadlineExceeded":
+        return None
+    # Pods that nobody may create (a quota, the namespace's security) cannot say so themselves.
+    told = conditions.get("ReplicaFailure", progressing)
+    return f"no progress: {told.get('message', 'ProgressDeadlineExceeded')}"

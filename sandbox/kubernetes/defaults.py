@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from sandbox.kubernetes.status import Manifest
@@ -34,11 +35,35 @@ def _deployment(manifest: Manifest) -> None:
 
 def _network_policy(manifest: Manifest) -> None:
     spec = manifest.setdefault("spec", {})
-    kinds = ["Ingress", "Egress"] if "egress" in spec else ["Ingress"]
+    kinds = ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]
     _fill(spec, podSelector={}, policyTypes=kinds)
     for rule in [*(spec.get("ingress") or ()), *(spec.get("egress") or ())]:
         for port in rule.get("ports") or ():
             _fill(port, protocol="TCP")
+    _leave_out_empty(spec)
+
+
+def _leave_out_empty(spec: Any) -> None:
+    """What is empty is not stored; but `{}` is: a selector of everything is not none at all."""
+    if isinstance(spec, list):
+        for one in spec:
+            _leave_out_empty(one)
+    elif isinstance(spec, dict):
+        for key, value in list(spec.items()):
+            _leave_out_empty(value)
+            kept = value == {} and key != "matchLabels"
+            if not value and not kept and key not in _FALSE_IS_STORED:
+                del spec[key]
+
+
+# Absent is not the same as false there: the server fills it in.
+_FALSE_IS_STORED = ("allocateLoadBalancerNodePorts",)
+
+
+def _config_map(manifest: Manifest) -> None:
+    for name, text in (manifest.get("binaryData") or {}).items():
+        with suppress(ValueError):  # validation refuses it
+            manifest["binaryData"][name] = base64.b64encode(base64.b64decode(text)).decode()
 
 
 def _disruption_budget(manifest: Manifest) -> None:
@@ -119,6 +144,7 @@ def _service(manifest: Manifest) -> None:
     _fill(spec, ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack")
     for port in spec.get("ports") or ():
         _fill(port, protocol="TCP", targetPort=port.get("port"))
+    _leave_out_empty(spec)
     _fill(manifest, status={"loadBalancer": {}})
 
 
@@ -156,6 +182,7 @@ _DEFAULTS: dict[str, Callable[[Manifest], None]] = {
     "replicasets": _replica_set,
     "jobs": _job,
     "pods": _pod,
+    "configmaps": _config_map,
     "networkpolicies": _network_policy,
     "poddisruptionbudgets": _disruption_budget,
     "services": _service,

@@ -9,13 +9,14 @@ from domain.commands import Change, Command, CommandName, Statement
 from domain.errors import ReleaseError
 from domain.evidence import Evidence
 from domain.steps import FrozenEvidence, RevisionRequest, Verification, VerifyCommand
-from tests.support.platform_world import AUTHOR, World, change_of
+from tests.support.platform_world import SandboxWorld
+from tests.support.world import AUTHOR, change_of
 
 RELEASE = "release-album-1"
 HOUR = timedelta(hours=1)
 
 
-async def opened(world: World) -> tuple[RevisionRequest, FrozenEvidence]:
+async def opened(world: SandboxWorld) -> tuple[RevisionRequest, FrozenEvidence]:
     """The gate of v2's release beside v1."""
     stable = await world.serving(world.production)
     target = await world.target(world.production, await world.bundle("v2"), stable)
@@ -23,7 +24,7 @@ async def opened(world: World) -> tuple[RevisionRequest, FrozenEvidence]:
 
 
 async def verified(
-    world: World,
+    world: SandboxWorld,
     name: CommandName,
     by: str,
     *,
@@ -47,7 +48,7 @@ async def verified(
     return cast(Verification, await world.control.do("verify_command", request))
 
 
-async def test_evidence_says_all_that_an_approver_signs(world: World) -> None:
+async def test_evidence_says_all_that_an_approver_signs(world: SandboxWorld) -> None:
     target, frozen = await opened(world)
     evidence = await world.archive.load_record(target.bundle, frozen.record, Evidence)
     bundle = await world.archive.load_bundle(target.bundle)
@@ -65,7 +66,7 @@ async def test_evidence_says_all_that_an_approver_signs(world: World) -> None:
 
 
 async def test_authors_whom_the_policy_does_not_know_are_named_in_the_evidence(
-    world: World,
+    world: SandboxWorld,
 ) -> None:
     world.policy.change(people=tuple(p for p in world.people.records() if p.principal != "dana"))
     target, frozen = await opened(world)
@@ -74,7 +75,7 @@ async def test_authors_whom_the_policy_does_not_know_are_named_in_the_evidence(
     assert frozen.record.sentence.endswith(f"authors whom the policy does not know: {AUTHOR}")
 
 
-async def test_evidence_is_kept_as_a_referrer_of_the_bundle(world: World) -> None:
+async def test_evidence_is_kept_as_a_referrer_of_the_bundle(world: SandboxWorld) -> None:
     target, frozen = await opened(world)
     found = await world.registry.referrers(
         target.bundle.repository, target.bundle.digest, "application/vnd.tidegate.evidence.v1+json"
@@ -86,14 +87,14 @@ async def test_evidence_is_kept_as_a_referrer_of_the_bundle(world: World) -> Non
     assert frozen.record.digest in [layer[0]["digest"] for layer in layers]
 
 
-async def test_a_first_release_has_no_configuration_to_compare(world: World) -> None:
+async def test_a_first_release_has_no_configuration_to_compare(world: SandboxWorld) -> None:
     target = await world.target(world.production, await world.bundle("v1"))
     frozen = await world.freeze(target)
     evidence = await world.archive.load_record(target.bundle, frozen.record, Evidence)
     assert (evidence.stable, evidence.config_diff) == (None, ())
 
 
-async def test_an_approval_of_the_evidence_at_the_gate_counts(world: World) -> None:
+async def test_an_approval_of_the_evidence_at_the_gate_counts(world: SandboxWorld) -> None:
     _, frozen = await opened(world)
     command = world.approval(frozen, RELEASE, "ben").command
     request = VerifyCommand(
@@ -103,7 +104,7 @@ async def test_an_approval_of_the_evidence_at_the_gate_counts(world: World) -> N
     assert (answer.accepted, answer.principal, answer.verified) == (True, "ben", True)
 
 
-async def test_an_approval_of_other_evidence_does_not_count(world: World) -> None:
+async def test_an_approval_of_other_evidence_does_not_count(world: SandboxWorld) -> None:
     _, frozen = await opened(world)
     later = frozen.record.with_(digest="sha256:" + "1" * 64)
     command = world.approval(frozen, RELEASE, "ben").command
@@ -132,7 +133,7 @@ async def test_an_approval_of_other_evidence_does_not_count(world: World) -> Non
     ],
 )
 async def test_a_command_without_what_it_needs_does_not_count(
-    world: World, name: CommandName, by: str, options: dict[str, object], why: str
+    world: SandboxWorld, name: CommandName, by: str, options: dict[str, object], why: str
 ) -> None:
     answer = await verified(world, name, by, **options)  # type: ignore[arg-type]
     assert not answer.accepted
@@ -150,13 +151,13 @@ async def test_a_command_without_what_it_needs_does_not_count(
     ],
 )
 async def test_a_command_with_what_it_needs_counts(
-    world: World, name: CommandName, by: str, signed: bool
+    world: SandboxWorld, name: CommandName, by: str, signed: bool
 ) -> None:
     answer = await verified(world, name, by, signed=signed)
     assert (answer.accepted, answer.principal, answer.verified) == (True, by, signed)
 
 
-async def test_who_started_the_release_may_not_approve_it_either(world: World) -> None:
+async def test_who_started_the_release_may_not_approve_it_either(world: SandboxWorld) -> None:
     statement = Statement(
         command=CommandName.APPROVE, release=RELEASE, expires_at=datetime.now(UTC) + HOUR
     )
@@ -171,7 +172,7 @@ async def test_who_started_the_release_may_not_approve_it_either(world: World) -
         assert answer.sentence == "ben started this release; somebody else must decide"
 
 
-async def test_a_command_for_another_release_does_not_count(world: World) -> None:
+async def test_a_command_for_another_release_does_not_count(world: SandboxWorld) -> None:
     statement = Statement(
         command=CommandName.RESUME, release="release-album-9", expires_at=datetime.now(UTC) + HOUR
     )
@@ -188,7 +189,7 @@ async def test_a_command_for_another_release_does_not_count(world: World) -> Non
 
 @pytest.mark.parametrize("name", [CommandName.ABORT, CommandName.PAUSE])
 async def test_who_wants_safety_gets_it_also_while_the_policy_cannot_be_read(
-    world: World, name: CommandName
+    world: SandboxWorld, name: CommandName
 ) -> None:
     world.lose_policy()
     answer = await verified(world, name, "anybody", signed=False)
@@ -196,7 +197,7 @@ async def test_who_wants_safety_gets_it_also_while_the_policy_cannot_be_read(
 
 
 async def test_a_role_is_never_taken_for_granted_while_the_policy_cannot_be_read(
-    world: World,
+    world: SandboxWorld,
 ) -> None:
     world.lose_policy()
     with pytest.raises(ReleaseError):

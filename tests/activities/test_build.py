@@ -17,9 +17,10 @@ from domain.release import ReleaseRequest
 from domain.steps import BuildRequest, BuiltImage, BundleRequest, StoredBundle, UnitTestOutcome
 from tests.support.git import Worktree
 from tests.support.isa_user import run
-from tests.support.platform_world import PRODUCTION, STAGING, World
+from tests.support.platform_world import SandboxWorld
 from tests.support.site import SERVICE
 from tests.support.wheel import write_wheel
+from tests.support.world import PRODUCTION, STAGING
 
 JUNIT, COVERAGE = "junit.xml", "coverage.xml"
 SUITE = '<testsuites><testsuite name="unit">{}</testsuite></testsuites>'
@@ -44,7 +45,7 @@ sys.exit(f"it sees {seen}" if seen else int(code))
 class Source:
     """A service's repository, small enough to be built in a moment."""
 
-    def __init__(self, world: World, directory: Path) -> None:
+    def __init__(self, world: SandboxWorld, directory: Path) -> None:
         self.world = world
         self.worktree = Worktree(directory / "source")
         self.worktree.write("service/__init__.py", "")
@@ -102,7 +103,7 @@ class Source:
 
 
 @pytest.fixture
-async def source(world: World, tmp_path: Path) -> Source:
+async def source(world: SandboxWorld, tmp_path: Path) -> Source:
     return Source(world, tmp_path)
 
 
@@ -114,7 +115,7 @@ async def kept(source: Source, outcome: UnitTestOutcome) -> KeptTests:
 
 
 async def test_the_examples_own_tests_are_run_and_their_reports_kept(
-    world: World, checkouts: dict[str, Path]
+    world: SandboxWorld, checkouts: dict[str, Path]
 ) -> None:
     checkout = checkouts["v2"]
     commit = run(checkout, "git", "rev-parse", "HEAD").strip()
@@ -283,7 +284,9 @@ async def test_the_reports_live_as_long_as_the_bundle(source: Source) -> None:
     assert junit.decode() == SUITE.format(PASSED)
 
 
-async def referrer_layers(world: World, bundle: BundleReference, kind: str) -> list[dict[str, Any]]:
+async def referrer_layers(
+    world: SandboxWorld, bundle: BundleReference, kind: str
+) -> list[dict[str, Any]]:
     """The layers of the only referrer of a kind."""
     (found,) = await world.registry.referrers(
         bundle.repository, bundle.digest, f"application/vnd.tidegate.{kind}.v1+json"

@@ -16,13 +16,13 @@ from domain.judge.state import JudgeState, next_step, observe, start
 from domain.judge.verdict import Judgement, Reason, Verdict
 from domain.steps import Observation, ObserveStep, RevisionRequest
 from domain.traffic import TrafficSplit
-from tests.support.platform_world import World
+from tests.support.platform_world import SandboxWorld
 from tests.support.sandbox import eventually
 
 LONG = timedelta(seconds=30)
 
 
-async def canary_at(world: World, weight: int) -> RevisionRequest:
+async def canary_at(world: SandboxWorld, weight: int) -> RevisionRequest:
     """v2 with this share beside v1."""
     stable = await world.serving(world.production)
     target = await world.target(world.production, await world.bundle("v2"), stable)
@@ -32,7 +32,7 @@ async def canary_at(world: World, weight: int) -> RevisionRequest:
 
 
 def step(
-    world: World,
+    world: SandboxWorld,
     target: RevisionRequest,
     weight: int,
     *,
@@ -56,18 +56,18 @@ def step(
     )
 
 
-async def observed(world: World, request: ObserveStep, *details: Progress) -> Observation:
+async def observed(world: SandboxWorld, request: ObserveStep, *details: Progress) -> Observation:
     answer = await world.production.do("observe_step", request, details=details)
     return cast(Observation, answer)
 
 
-def beats(world: World) -> list[Progress]:
+def beats(world: SandboxWorld) -> list[Progress]:
     """What the heartbeats of observing carried."""
     return [beat[0] for beat in world.production.heartbeats if isinstance(beat[0], Progress)]
 
 
 async def recorded(
-    world: World, target: RevisionRequest, record: ObservedBlocks
+    world: SandboxWorld, target: RevisionRequest, record: ObservedBlocks
 ) -> tuple[Block, ...]:
     """Every block of a record, those of its chunks first."""
     chunks = [
@@ -76,7 +76,9 @@ async def recorded(
     return (*(block for chunk in chunks for block in chunk.blocks), *record.blocks)
 
 
-async def recomputed(world: World, target: RevisionRequest, observation: Observation) -> Judgement:
+async def recomputed(
+    world: SandboxWorld, target: RevisionRequest, observation: Observation
+) -> Judgement:
     """What an auditor gets from the stored record alone."""
     assert observation.record is not None
     record = await world.archive.load_record(target.bundle, observation.record, ObservedBlocks)
@@ -93,7 +95,7 @@ async def recomputed(world: World, target: RevisionRequest, observation: Observa
 
 
 async def test_a_metric_that_appears_at_a_later_step_does_not_begin_the_evidence_anew(
-    world: World,
+    world: SandboxWorld,
 ) -> None:
     target = await canary_at(world, 10)
     first = await observed(world, step(world, target, 10))
@@ -105,7 +107,7 @@ async def test_a_metric_that_appears_at_a_later_step_does_not_begin_the_evidence
     assert await recomputed(world, target, second) == second.judgement
 
 
-async def test_a_good_canary_is_promoted_by_evidence(world: World) -> None:
+async def test_a_good_canary_is_promoted_by_evidence(world: SandboxWorld) -> None:
     target = await canary_at(world, 10)
     observation = await observed(world, step(world, target, 10))
     judgement = observation.judgement
@@ -117,7 +119,7 @@ async def test_a_good_canary_is_promoted_by_evidence(world: World) -> None:
     assert counts.stable_requests < world.production.users()["requests"]
 
 
-async def test_a_canary_with_five_percent_errors_is_rolled_back(world: World) -> None:
+async def test_a_canary_with_five_percent_errors_is_rolled_back(world: SandboxWorld) -> None:
     target = await canary_at(world, 10)
     await world.fault(world.production, target.revision, "errors=5%")
     observation = await observed(world, step(world, target, 10))
@@ -129,14 +131,16 @@ async def test_a_canary_with_five_percent_errors_is_rolled_back(world: World) ->
     assert 0 < counts.canary_bad <= users["failed"]
 
 
-async def test_a_canary_three_times_as_slow_as_the_limit_is_rolled_back(world: World) -> None:
+async def test_a_canary_three_times_as_slow_as_the_limit_is_rolled_back(
+    world: SandboxWorld,
+) -> None:
     target = await canary_at(world, 10)
     await world.fault(world.production, target.revision, "latency=10x")
     judgement = (await observed(world, step(world, target, 10))).judgement
     assert (judgement.verdict, judgement.metric) == (Verdict.ROLL_BACK, "slow")
 
 
-async def test_a_first_release_is_judged_by_the_limits_alone(world: World) -> None:
+async def test_a_first_release_is_judged_by_the_limits_alone(world: SandboxWorld) -> None:
     site = world.production
     target = await world.target(site, await world.bundle("v2"))
     await site.serve(target)
@@ -145,7 +149,7 @@ async def test_a_first_release_is_judged_by_the_limits_alone(world: World) -> No
     assert judgement.counts["errors"].stable_requests == 0
 
 
-async def test_the_stored_record_recomputes_to_the_same_judgement(world: World) -> None:
+async def test_the_stored_record_recomputes_to_the_same_judgement(world: SandboxWorld) -> None:
     target = await canary_at(world, 10)
     first = await observed(world, step(world, target, 10))
     assert await recomputed(world, target, first) == first.judgement
@@ -157,7 +161,9 @@ async def test_the_stored_record_recomputes_to_the_same_judgement(world: World) 
     assert await recomputed(world, target, second) == second.judgement
 
 
-async def test_an_outage_of_prometheus_holds_and_observing_goes_on_after_it(world: World) -> None:
+async def test_an_outage_of_prometheus_holds_and_observing_goes_on_after_it(
+    world: SandboxWorld,
+) -> None:
     target = await canary_at(world, 10)
     await world.tell("POST", "outage", {"system": "prometheus", "environment": "production"})
     request = step(world, target, 10)
@@ -174,7 +180,7 @@ async def test_an_outage_of_prometheus_holds_and_observing_goes_on_after_it(worl
 
 
 async def test_without_data_until_the_end_it_holds_and_its_record_recomputes(
-    world: World,
+    world: SandboxWorld,
 ) -> None:
     target = await canary_at(world, 10)
     await world.tell("POST", "outage", {"system": "prometheus"})
@@ -186,7 +192,7 @@ async def test_without_data_until_the_end_it_holds_and_its_record_recomputes(
 
 
 async def test_a_long_watch_keeps_its_heartbeat_small_and_every_block_as_evidence(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: SandboxWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(canary, "CHUNK_BLOCKS", 5)
     target = await canary_at(world, 10)
@@ -203,7 +209,7 @@ async def test_a_long_watch_keeps_its_heartbeat_small_and_every_block_as_evidenc
 
 
 async def test_blocks_wait_in_the_heartbeat_while_the_registry_is_away(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: SandboxWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(canary, "CHUNK_BLOCKS", 5)
     target = await canary_at(world, 10)
@@ -218,7 +224,7 @@ async def test_blocks_wait_in_the_heartbeat_while_the_registry_is_away(
     assert observation.state.step_blocks >= 8 - request.rules.warm_up_blocks
 
 
-async def test_rolling_back_does_not_wait_for_the_registry(world: World) -> None:
+async def test_rolling_back_does_not_wait_for_the_registry(world: SandboxWorld) -> None:
     target = await canary_at(world, 10)
     await world.fault(world.production, target.revision, "errors=20%")
     await world.tell("POST", "outage", {"system": "registry"})
@@ -227,7 +233,7 @@ async def test_rolling_back_does_not_wait_for_the_registry(world: World) -> None
     assert observation.record is None
 
 
-async def test_nothing_is_promoted_before_its_evidence_is_stored(world: World) -> None:
+async def test_nothing_is_promoted_before_its_evidence_is_stored(world: SandboxWorld) -> None:
     target = await canary_at(world, 10)
     await world.tell("POST", "outage", {"system": "registry"})
     with pytest.raises(TransientFailure, match="verdict-10 cannot be stored"):
@@ -239,7 +245,7 @@ async def test_nothing_is_promoted_before_its_evidence_is_stored(world: World) -
     assert observation.record is not None
 
 
-async def test_a_lost_worker_loses_no_block_and_counts_none_twice(world: World) -> None:
+async def test_a_lost_worker_loses_no_block_and_counts_none_twice(world: SandboxWorld) -> None:
     target = await canary_at(world, 10)
     request = step(world, target, 10, watch=True, length=timedelta(seconds=4))
     observing = asyncio.create_task(observed(world, request))
@@ -264,11 +270,11 @@ async def test_a_lost_worker_loses_no_block_and_counts_none_twice(world: World) 
     assert observation.state.rollout_blocks == len(blocks) - request.rules.warm_up_blocks
 
 
-def _blocks(world: World) -> tuple[object, ...]:
+def _blocks(world: SandboxWorld) -> tuple[object, ...]:
     return beats(world)[-1].blocks if beats(world) else ()
 
 
-async def test_a_watch_ends_when_it_is_over_and_not_before(world: World) -> None:
+async def test_a_watch_ends_when_it_is_over_and_not_before(world: SandboxWorld) -> None:
     target = await canary_at(world, 10)
     request = step(world, target, 10, watch=True, length=timedelta(seconds=3))
     observation = await observed(world, request)
@@ -279,7 +285,7 @@ async def test_a_watch_ends_when_it_is_over_and_not_before(world: World) -> None
     assert observation.record.kind == "verdict-10-watch"
 
 
-async def test_a_watch_ends_at_once_when_the_canary_gets_worse(world: World) -> None:
+async def test_a_watch_ends_at_once_when_the_canary_gets_worse(world: SandboxWorld) -> None:
     target = await canary_at(world, 10)
     request = step(world, target, 10, watch=True, length=timedelta(minutes=10))
     observing = asyncio.create_task(observed(world, request))
@@ -289,7 +295,7 @@ async def test_a_watch_ends_at_once_when_the_canary_gets_worse(world: World) -> 
 
 
 async def test_a_step_that_begins_by_an_earlier_clock_than_the_last_block_is_judged(
-    world: World,
+    world: SandboxWorld,
 ) -> None:
     target = await canary_at(world, 10)
     first = await observed(world, step(world, target, 10))

@@ -7,7 +7,7 @@ import pytest
 from activities.notification import Notification
 from domain.errors import TransientFailure
 from domain.steps import Tell, Told
-from tests.support.platform_world import World
+from tests.support.platform_world import SandboxWorld
 from tests.support.site import Activities
 
 
@@ -15,16 +15,16 @@ def message(key: str, text: str, thread: str | None = None) -> Tell:
     return Tell(release_id="release-album-1", thread=thread, key=key, text=text)
 
 
-async def told(world: World, tell: Tell, attempt: int = 1) -> Told:
+async def told(world: SandboxWorld, tell: Tell, attempt: int = 1) -> Told:
     return cast(Told, await world.control.do("tell", tell, attempt=attempt))
 
 
-def channel(world: World) -> list[dict[str, Any]]:
+def channel(world: SandboxWorld) -> list[dict[str, Any]]:
     """What people see in the channel, oldest first."""
     return sorted(world.platform.slack.channels[0].messages, key=lambda one: float(one["ts"]))
 
 
-async def test_a_release_is_one_thread(world: World) -> None:
+async def test_a_release_is_one_thread(world: SandboxWorld) -> None:
     first = await told(world, message("1", "release of album started"))
     second = await told(world, message("2", "10 %: PROMOTE", first.thread))
     assert second.thread == first.thread
@@ -34,7 +34,7 @@ async def test_a_release_is_one_thread(world: World) -> None:
     assert posted[1]["thread_ts"] == first.thread
 
 
-async def test_a_message_is_posted_once_although_it_is_retried(world: World) -> None:
+async def test_a_message_is_posted_once_although_it_is_retried(world: SandboxWorld) -> None:
     first = await told(world, message("1", "started"))
     again = await told(world, message("1", "started"), attempt=2)
     assert again.thread == first.thread
@@ -45,7 +45,7 @@ async def test_a_message_is_posted_once_although_it_is_retried(world: World) -> 
     assert [one["text"] for one in channel(world)] == ["started", "an answer"]
 
 
-async def test_a_message_that_never_arrived_is_posted_by_the_retry(world: World) -> None:
+async def test_a_message_that_never_arrived_is_posted_by_the_retry(world: SandboxWorld) -> None:
     await world.tell("POST", "outage", {"system": "slack"})
     with pytest.raises(TransientFailure):
         await told(world, message("1", "started"))
@@ -54,7 +54,7 @@ async def test_a_message_that_never_arrived_is_posted_by_the_retry(world: World)
     assert [one["text"] for one in channel(world)] == ["started"]
 
 
-async def test_two_messages_of_the_same_text_are_two(world: World) -> None:
+async def test_two_messages_of_the_same_text_are_two(world: SandboxWorld) -> None:
     first = await told(world, message("1", "started"))
     await told(world, message("2", "soak: errors", first.thread))
     await told(world, message("3", "soak: errors", first.thread), attempt=2)

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from domain.errors import TransientFailure
 from domain.journal import (
     Compensation,
     RestoreCapacity,
@@ -18,8 +19,8 @@ from domain.journal import (
 )
 from domain.steps import CreateRevision, RevisionRequest, Settle, Undo
 from domain.traffic import TrafficSplit
-from tests.support.platform_world import PRODUCTION, World
 from tests.support.site import SERVICE, Site, shift_request
+from tests.support.world import PRODUCTION, World
 
 Activity = Callable[[], Awaitable[object]]
 Step = Callable[[World], Awaitable[Activity]]
@@ -161,24 +162,41 @@ KILLS = [(step, writes, kill) for step, writes in STEPS for kill in range(1, wri
 
 @pytest.mark.parametrize(("step", "writes"), STEPS, ids=lambda one: getattr(one, "__name__", ""))
 async def test_what_is_done_again_writes_nothing_again(
-    world: World, step: Step, writes: int
+    anywhere: World, step: Step, writes: int
 ) -> None:
-    activity = await step(world)
-    world.production.writes()
+    activity = await step(anywhere)
+    anywhere.production.writes()
     await activity()
-    assert len(world.production.writes()) == writes
+    assert len(anywhere.production.writes()) == writes
     await activity()
-    assert world.production.writes() == []
+    assert anywhere.production.writes() == []
+
+
+@pytest.mark.parametrize(("step", "writes"), STEPS, ids=lambda one: getattr(one, "__name__", ""))
+async def test_two_workers_at_once_write_what_one_would(
+    anywhere: World, step: Step, writes: int
+) -> None:
+    """One was held for dead and goes on; whoever is slower is at most told to look again."""
+    activity = await step(anywhere)
+    site = anywhere.production
+    site.writes()
+    ends = await asyncio.gather(activity(), activity(), return_exceptions=True)
+    errors = [one for one in ends if isinstance(one, BaseException)]
+    assert all(isinstance(one, TransientFailure) for one in errors), errors
+    done = site.writes()
+    await activity()
+    done += site.writes()
+    assert len(done) == len(set(done)) == writes
 
 
 @pytest.mark.parametrize(
     ("step", "writes", "kill"), KILLS, ids=[f"{s.__name__}-{kill}" for s, _, kill in KILLS]
 )
 async def test_a_worker_that_dies_after_a_write_leaves_it_for_the_next_to_find(
-    world: World, step: Step, writes: int, kill: int
+    anywhere: World, step: Step, writes: int, kill: int
 ) -> None:
-    activity = await step(world)
-    site = world.production
+    activity = await step(anywhere)
+    site = anywhere.production
     site.writes()
     done = await _killed_after(site, kill, activity)
     assert len(done) == kill

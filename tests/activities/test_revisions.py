@@ -12,12 +12,13 @@ from domain.errors import PermanentFailure
 from domain.revision import Manifest
 from domain.steps import RevisionRequest, Settle
 from domain.traffic import StableRevision, TrafficSplit
-from tests.support.platform_world import World
+from tests.support.platform_world import SandboxWorld
 from tests.support.sandbox import eventually
 from tests.support.site import OWN_KINDS, SERVICE, Site
+from tests.support.world import World
 
 
-def settle(target: RevisionRequest, drain_seconds: float = 20) -> Settle:
+def settle(target: RevisionRequest, drain_seconds: float = 1) -> Settle:
     return Settle(target=target, drain=timedelta(seconds=drain_seconds), retain=1)
 
 
@@ -27,10 +28,10 @@ async def second(world: World, site: Site) -> tuple[RevisionRequest, StableRevis
     return await world.target(site, await world.bundle("v2"), stable), stable
 
 
-async def test_a_first_release_in_staging_is_read_back_as_stable(world: World) -> None:
-    site = world.staging
+async def test_a_first_release_in_staging_is_read_back_as_stable(anywhere: World) -> None:
+    site = anywhere.staging
     assert await site.read_stable() is None
-    target = await world.target(site, await world.bundle("v1"))
+    target = await anywhere.target(site, await anywhere.bundle("v1"))
     created = await site.create(target)
     assert (created.healthy, created.ready_pods, created.adopted) == (True, 2, False)
     assert {kind for kind, _ in site.objects(target.revision)} == set(OWN_KINDS)
@@ -45,13 +46,13 @@ async def test_a_first_release_in_staging_is_read_back_as_stable(world: World) -
     stable = await site.read_stable()
     assert stable is not None
     assert (stable.revision, stable.bundle) == (target.revision, str(target.bundle))
-    assert stable.commit == (await world.archive.load_bundle(target.bundle)).commit
+    assert stable.commit == (await anywhere.archive.load_bundle(target.bundle)).commit
     assert (stable.ready_pods, stable.min_replicas) == (2, 2)
 
 
-async def test_a_second_revision_edits_nothing_of_the_first(world: World) -> None:
-    site = world.production
-    target, stable = await second(world, site)
+async def test_a_second_revision_edits_nothing_of_the_first(anywhere: World) -> None:
+    site = anywhere.production
+    target, stable = await second(anywhere, site)
     before = site.objects(stable.revision)
     await site.create(target, weight=10)
     after = site.objects(stable.revision)
@@ -64,10 +65,10 @@ async def test_a_second_revision_edits_nothing_of_the_first(world: World) -> Non
 
 @pytest.mark.parametrize(("weight", "ready"), [(10, 3), (10, 12), (50, 5), (100, 10)])
 async def test_a_canary_has_a_fifth_more_pods_than_its_share_needs(
-    world: World, weight: int, ready: int
+    anywhere: World, weight: int, ready: int
 ) -> None:
-    site = world.production
-    target, stable = await second(world, site)
+    site = anywhere.production
+    target, stable = await second(anywhere, site)
     target = target.with_(stable=stable.with_(ready_pods=ready))
     created = await site.create(target, weight=weight)
     wanted = ceil(weight * ready * 1.2 / 100)
@@ -76,9 +77,11 @@ async def test_a_canary_has_a_fifth_more_pods_than_its_share_needs(
     assert site.must("HorizontalPodAutoscaler", target.revision)["spec"]["minReplicas"] == wanted
 
 
-async def test_a_canary_never_asks_for_more_pods_than_its_autoscaler_allows(world: World) -> None:
-    site = world.production
-    target, stable = await second(world, site)
+async def test_a_canary_never_asks_for_more_pods_than_its_autoscaler_allows(
+    anywhere: World,
+) -> None:
+    site = anywhere.production
+    target, stable = await second(anywhere, site)
     full = target.with_(stable=stable.with_(ready_pods=12))  # x 1.2 is over maxReplicas: 12
     created = await site.create(full, weight=100)
     assert (created.healthy, site.ready(target.revision)) == (True, 12)
@@ -114,7 +117,7 @@ def without_config(manifest: Manifest) -> None:
     ids=["crash", "unready", "missing image", "missing ConfigMap"],
 )
 async def test_a_version_that_does_not_come_up_is_reported_with_its_reason(
-    world: World, edit: Any, image: str, reason: str
+    world: SandboxWorld, edit: Any, image: str, reason: str
 ) -> None:
     repository = f"{world.platform.registry.address}/isa/album"
     bundle = await world.bundle("v1", edit=edit, image=f"{repository}@{image}" if image else None)
@@ -127,16 +130,20 @@ async def test_a_version_that_does_not_come_up_is_reported_with_its_reason(
     assert world.staging.weights() is None
 
 
-async def test_the_retained_revision_of_the_same_bundle_is_scaled_up_again(world: World) -> None:
-    site = world.production
-    first = await world.serving(site, "v1")
-    newer = await world.target(site, await world.bundle("v2"), first, release="release-album-2")
+async def test_the_retained_revision_of_the_same_bundle_is_scaled_up_again(anywhere: World) -> None:
+    site = anywhere.production
+    first = await anywhere.serving(site, "v1")
+    newer = await anywhere.target(
+        site, await anywhere.bundle("v2"), first, release="release-album-2"
+    )
     stable = await site.serve(newer)
     await site.do("settle_release", settle(newer))
     assert site.replicas(first.revision) == 0
     site.writes()
 
-    again = await world.target(site, await world.bundle("v1"), stable, release="release-album-3")
+    again = await anywhere.target(
+        site, await anywhere.bundle("v1"), stable, release="release-album-3"
+    )
     assert again.revision == first.revision
     uid = site.must("Deployment", first.revision)["metadata"]["uid"]
     created = await site.create(again, weight=100)
@@ -146,9 +153,9 @@ async def test_the_retained_revision_of_the_same_bundle_is_scaled_up_again(world
     assert [line.split()[0] for line in site.writes()].count("create") == 0
 
 
-async def test_an_object_of_the_same_name_with_another_content_is_refused(world: World) -> None:
-    site = world.staging
-    target = await world.target(site, await world.bundle("v1"))
+async def test_an_object_of_the_same_name_with_another_content_is_refused(anywhere: World) -> None:
+    site = anywhere.staging
+    target = await anywhere.target(site, await anywhere.bundle("v1"))
     await site.create(target)
     config = f"album-config-{target.bundle.short}"
     site.edit("ConfigMap", config, lambda one: one["data"].update(ALBUM_PAGE_SIZE="1"))
@@ -162,9 +169,9 @@ async def test_an_object_of_the_same_name_with_another_content_is_refused(world:
         await site.create(target)
 
 
-async def test_a_deployment_that_tidegate_did_not_make_is_not_taken_over(world: World) -> None:
-    site = world.staging
-    stable = await world.serving(site)
+async def test_a_deployment_that_tidegate_did_not_make_is_not_taken_over(anywhere: World) -> None:
+    site = anywhere.staging
+    stable = await anywhere.serving(site)
     site.edit(
         "Deployment",
         stable.revision,
@@ -198,19 +205,19 @@ def port(manifest: Manifest) -> None:
     ],
 )
 async def test_a_changed_shared_object_is_refused_before_anything_is_created(
-    world: World, change: Any, name: str
+    anywhere: World, change: Any, name: str
 ) -> None:
-    site = world.staging
-    stable = await world.serving(site)
-    target = await world.target(site, await world.bundle("v2", edit=change), stable)
+    site = anywhere.staging
+    stable = await anywhere.serving(site)
+    target = await anywhere.target(site, await anywhere.bundle("v2", edit=change), stable)
     with pytest.raises(PermanentFailure, match=f"{name} differs from the bundle's"):
         await site.create(target)
     assert site.writes() == []
 
 
-async def test_stable_keeps_the_pods_it_has_until_the_release_has_settled(world: World) -> None:
-    site = world.production
-    target, stable = await second(world, site)
+async def test_stable_keeps_the_pods_it_has_until_the_release_has_settled(anywhere: World) -> None:
+    site = anywhere.production
+    target, stable = await second(anywhere, site)
     await site.do("hold_capacity", target.with_(stable=stable.with_(ready_pods=7)))
     scaler = site.must("HorizontalPodAutoscaler", stable.revision)
     assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (7, 12)
@@ -220,7 +227,7 @@ async def test_stable_keeps_the_pods_it_has_until_the_release_has_settled(world:
 
 
 async def test_settling_retires_the_old_revision_and_lets_the_new_one_breathe(
-    world: World,
+    world: SandboxWorld,
 ) -> None:
     site = world.production
     target, stable = await second(world, site)
@@ -233,13 +240,13 @@ async def test_settling_retires_the_old_revision_and_lets_the_new_one_breathe(
     assert site.users()["failed"] <= 0.01 * site.users()["requests"]
 
 
-async def test_settling_keeps_so_many_old_revisions_and_deletes_older_ones(world: World) -> None:
-    site = world.production
-    stable = await world.serving(site, "v1")
+async def test_settling_keeps_so_many_old_revisions_and_deletes_older_ones(anywhere: World) -> None:
+    site = anywhere.production
+    stable = await anywhere.serving(site, "v1")
     revisions = [stable.revision]
     for number, version in enumerate(("v2", "v3"), start=2):
-        bundle = await world.bundle(version, edit=_without_faults)
-        target = await world.target(site, bundle, stable, release=f"release-album-{number}")
+        bundle = await anywhere.bundle(version, edit=_without_faults)
+        target = await anywhere.target(site, bundle, stable, release=f"release-album-{number}")
         stable = await site.serve(target)
         site.writes()
         told = await site.do("settle_release", settle(target))
@@ -258,22 +265,23 @@ def _without_faults(manifest: Manifest) -> None:
         manifest["spec"]["template"]["metadata"].pop("annotations", None)
 
 
-async def test_nothing_is_retired_while_the_new_revision_has_no_ready_pod(world: World) -> None:
-    site = world.production
-    target, stable = await second(world, site)
+async def test_nothing_is_retired_while_the_new_revision_has_no_ready_pod(
+    anywhere: World,
+) -> None:
+    site = anywhere.production
+    target, stable = await second(anywhere, site)
     await site.serve(target)
-    await world.fault(site, target.revision, "unready")
-    await eventually(lambda: site.ready(target.revision) == 0, "every new pod fell ill")
+    await anywhere.crash(site, target.revision)
     with pytest.raises(PermanentFailure, match="has no ready pod; nothing is retired"):
         await site.do("settle_release", settle(target))
     assert site.replicas(stable.revision) == 3
 
 
 async def test_a_revision_is_not_retired_while_users_or_callers_still_reach_it(
-    world: World,
+    anywhere: World,
 ) -> None:
-    site = world.production
-    target, stable = await second(world, site)
+    site = anywhere.production
+    target, stable = await second(anywhere, site)
     await site.create(target, weight=100)
     await site.shift(target, 50)
     with pytest.raises(PermanentFailure, match=r"gets 50 % of album's traffic; only the bundle"):
@@ -285,7 +293,7 @@ async def test_a_revision_is_not_retired_while_users_or_callers_still_reach_it(
     assert site.replicas(stable.revision) == 3
 
 
-async def test_retiring_waits_for_silence_or_for_the_drain_deadline(world: World) -> None:
+async def test_retiring_waits_for_silence_or_for_the_drain_deadline(world: SandboxWorld) -> None:
     site = world.production
     target, stable = await second(world, site)
     await site.serve(target)
@@ -299,11 +307,11 @@ async def test_retiring_waits_for_silence_or_for_the_drain_deadline(world: World
     assert site.replicas(stable.revision) == 0
 
 
-async def test_without_metrics_retiring_waits_until_the_drain_deadline(world: World) -> None:
-    site = world.production
-    target, stable = await second(world, site)
+async def test_without_metrics_retiring_waits_until_the_drain_deadline(anywhere: World) -> None:
+    site = anywhere.production
+    target, stable = await second(anywhere, site)
     await site.serve(target)
-    await world.tell("POST", "outage", {"system": "prometheus"})
+    await anywhere.lose_metrics()
     begun = datetime.now(UTC)
     await site.do("settle_release", settle(target, drain_seconds=1.5))
     assert datetime.now(UTC) - begun >= timedelta(seconds=1.5)  # it did not believe silence
@@ -311,47 +319,49 @@ async def test_without_metrics_retiring_waits_until_the_drain_deadline(world: Wo
 
 
 async def test_stable_keeps_the_pods_of_now_when_the_load_has_grown_since_the_approval(
-    world: World,
+    anywhere: World,
 ) -> None:
-    site = world.production
-    target, stable = await second(world, site)
-    await world.grow(site, stable.revision, 6)
+    site = anywhere.production
+    target, stable = await second(anywhere, site)
+    await anywhere.grow(site, stable.revision, 6)
     await site.do("hold_capacity", target)
     scaler = site.must("HorizontalPodAutoscaler", stable.revision)
     assert scaler["spec"]["minReplicas"] == 6
 
 
 async def test_a_canary_is_created_with_the_pods_for_its_share_of_the_load_of_now(
-    world: World,
+    anywhere: World,
 ) -> None:
-    site = world.production
-    target, stable = await second(world, site)
-    await world.grow(site, stable.revision, 6)
+    site = anywhere.production
+    target, stable = await second(anywhere, site)
+    await anywhere.grow(site, stable.revision, 6)
     created = await site.create(target, weight=50)
     assert (created.healthy, site.ready(target.revision)) == (True, 4)
 
 
-async def test_settling_needs_no_approval_any_more_once_everybody_is_served(world: World) -> None:
-    site = world.production
-    target, stable = await second(world, site)
+async def test_settling_needs_no_approval_any_more_once_everybody_is_served(
+    anywhere: World,
+) -> None:
+    site = anywhere.production
+    target, stable = await second(anywhere, site)
     await site.serve(target)
-    world.policy.change(people=())  # who approved has left
+    anywhere.policy.change(people=())  # who approved has left
     told = await site.do("settle_release", settle(target.with_(proof=None)))
     assert told == f"{target.revision} has settled; {stable.revision} is kept at zero replicas"
 
 
-async def test_settling_needs_no_policy(world: World) -> None:
-    site = world.production
-    target, stable = await second(world, site)
+async def test_settling_needs_no_policy(anywhere: World) -> None:
+    site = anywhere.production
+    target, stable = await second(anywhere, site)
     await site.serve(target)
-    world.lose_policy()
+    anywhere.lose_policy()
     await site.do("settle_release", settle(target))
     assert site.replicas(stable.revision) == 0
 
 
-async def test_a_bundle_that_does_not_serve_is_not_settled(world: World) -> None:
-    site = world.production
-    target, stable = await second(world, site)
+async def test_a_bundle_that_does_not_serve_is_not_settled(anywhere: World) -> None:
+    site = anywhere.production
+    target, stable = await second(anywhere, site)
     await site.create(target)
     site.writes()
     with pytest.raises(PermanentFailure, match="gets 0 % of album's traffic; only the bundle"):
@@ -361,11 +371,11 @@ async def test_a_bundle_that_does_not_serve_is_not_settled(world: World) -> None
 
 
 async def test_a_lost_route_is_no_first_release_while_callers_reach_a_revision(
-    world: World,
+    anywhere: World,
 ) -> None:
-    site = world.production
-    stable = await world.serving(site)
-    site.cluster.store.remove("httproutes", "production", SERVICE)
+    site = anywhere.production
+    stable = await anywhere.serving(site)
+    site.remove("HTTPRoute", SERVICE)
     with pytest.raises(
         PermanentFailure, match=f"selects {stable.revision}, but HTTPRoute album is gone"
     ):

@@ -12,7 +12,7 @@ from domain.bundle import BundleReference
 from domain.errors import PermanentFailure
 from domain.scan import ScanSummary
 from domain.steps import ScanOutcome, ScanRequest
-from tests.support.platform_world import World
+from tests.support.world import World
 
 HOUR = timedelta(hours=1)
 GRYPE, TRIVY = (

@@ -8,9 +8,10 @@ import pytest
 from domain.errors import Conflict, PermanentFailure, TransientFailure
 from domain.steps import RevisionRequest, ShiftTraffic
 from domain.traffic import StableRevision, TrafficSplit
-from tests.support.platform_world import World
+from tests.support.platform_world import SandboxSite, SandboxWorld
 from tests.support.sandbox import eventually
 from tests.support.site import SERVICE, Site, shift_request
+from tests.support.world import World
 
 
 async def beside(
@@ -25,9 +26,9 @@ async def beside(
     return target, stable
 
 
-async def test_weights_rise_step_by_step_and_users_follow(world: World) -> None:
-    site = world.production
-    target, stable = await beside(world, site, weight=10)
+async def test_weights_rise_step_by_step_and_each_is_read_back(anywhere: World) -> None:
+    site = anywhere.production
+    target, stable = await beside(anywhere, site, weight=10)
     split = TrafficSplit.all_to(stable.revision)
     for weight in (10, 50, 100):
         shifted = await site.shift(target, weight, old=split)
@@ -39,12 +40,20 @@ async def test_weights_rise_step_by_step_and_users_follow(world: World) -> None:
         accepted = route["status"]["parents"][0]["conditions"][0]
         assert accepted["observedGeneration"] == route["metadata"]["generation"]
         assert route["metadata"]["annotations"]["tidegate.dev/release"] == target.release_id
-        await _users_follow(site, target.revision, weight / 100)
     assert site.ready(target.revision) == 4
+
+
+async def test_users_follow_the_weights(world: SandboxWorld) -> None:
+    site = world.production
+    target, stable = await beside(world, site, weight=10)
+    split = TrafficSplit.all_to(stable.revision)
+    for weight in (10, 50, 100):
+        split = (await site.shift(target, weight, old=split)).split
+        await _users_follow(site, target.revision, weight / 100)
     assert site.users()["failed"] < 0.02 * site.users()["requests"]
 
 
-async def _users_follow(site: Site, revision: str, share: float) -> None:
+async def _users_follow(site: SandboxSite, revision: str, share: float) -> None:
     """Of the next some thousand requests, this share reaches the revision."""
     before = site.users()
     await eventually(lambda: site.users()["requests"] > before["requests"] + 2000, "users come")
@@ -57,7 +66,7 @@ async def _users_follow(site: Site, revision: str, share: float) -> None:
     assert reached == pytest.approx(share, abs=0.04)
 
 
-async def test_a_shift_brings_the_pods_up_before_it_moves_the_route(world: World) -> None:
+async def test_a_shift_brings_the_pods_up_before_it_moves_the_route(world: SandboxWorld) -> None:
     site = world.production
     target, stable = await beside(world, site, weight=10)
     await world.fault(site, target.revision, "slow-start=100s")
@@ -69,10 +78,12 @@ async def test_a_shift_brings_the_pods_up_before_it_moves_the_route(world: World
     assert site.ready(target.revision) == 4
 
 
-async def test_no_traffic_is_sent_to_a_revision_whose_pods_are_not_ready(world: World) -> None:
-    site = world.production
-    target, stable = await beside(world, site, weight=10)
-    await world.fault(site, target.revision, "crash")
+async def test_no_traffic_is_sent_to_a_revision_whose_pods_are_not_ready(
+    anywhere: World,
+) -> None:
+    site = anywhere.production
+    target, stable = await beside(anywhere, site, weight=10)
+    await anywhere.crash(site, target.revision)
     with pytest.raises(PermanentFailure, match=f"no traffic is sent to {target.revision}.*crash"):
         await site.shift(target, 10)
     with pytest.raises(PermanentFailure, match="no traffic is sent"):
@@ -81,18 +92,18 @@ async def test_no_traffic_is_sent_to_a_revision_whose_pods_are_not_ready(world: 
     assert site.entry() == stable.revision[-10:]
 
 
-async def test_a_route_that_somebody_else_moved_is_a_conflict(world: World) -> None:
-    site = world.production
-    target, stable = await beside(world, site)
+async def test_a_route_that_somebody_else_moved_is_a_conflict(anywhere: World) -> None:
+    site = anywhere.production
+    target, stable = await beside(anywhere, site)
     site.move_by_hand({stable.revision: 70, target.revision: 30})
     with pytest.raises(Conflict, match=r"70 %.*30 %; expected .*100 %.*Somebody else moved it"):
         await site.shift(target, 50)
     assert site.weights() == {stable.revision: 70, target.revision: 30}
 
 
-async def test_a_route_moved_between_reading_and_writing_is_a_conflict(world: World) -> None:
-    site = world.production
-    target, stable = await beside(world, site)
+async def test_a_route_moved_between_reading_and_writing_is_a_conflict(anywhere: World) -> None:
+    site = anywhere.production
+    target, stable = await beside(anywhere, site)
     other = f"{SERVICE}-0123456789"
     read_before = route_reads(site)
 
@@ -111,14 +122,13 @@ async def test_a_route_moved_between_reading_and_writing_is_a_conflict(world: Wo
 
 
 async def test_a_route_moved_between_writing_and_reading_back_is_not_reported_as_read_back(
-    world: World,
+    anywhere: World,
 ) -> None:
-    site = world.production
-    target, stable = await beside(world, site)
+    site = anywhere.production
+    target, stable = await beside(anywhere, site)
 
     def patches() -> int:
-        records = site.cluster.requests.records
-        return sum((one.verb, one.resource) == ("patch", "httproutes") for one in records)
+        return site.requests("patch", "httproutes")
 
     before = patches()
 
@@ -135,9 +145,7 @@ async def test_a_route_moved_between_writing_and_reading_back_is_not_reported_as
 
 
 def route_reads(site: Site) -> int:
-    return sum(
-        (one.verb, one.resource) == ("get", "httproutes") for one in site.cluster.requests.records
-    )
+    return site.requests("get", "httproutes")
 
 
 @pytest.mark.parametrize(
@@ -148,10 +156,10 @@ def route_reads(site: Site) -> int:
     ],
 )
 async def test_a_route_that_is_not_ours_to_move_is_refused(
-    world: World, other: str, reason: str
+    anywhere: World, other: str, reason: str
 ) -> None:
-    site = world.production
-    target, stable = await beside(world, site)
+    site = anywhere.production
+    target, stable = await beside(anywhere, site)
     site.move_by_hand({stable.revision: 999, other: 1})
     with pytest.raises(PermanentFailure, match=reason):
         await site.shift(target, 10)
@@ -160,19 +168,19 @@ async def test_a_route_that_is_not_ours_to_move_is_refused(
     assert site.writes() == []
 
 
-async def test_a_shift_that_the_gateway_does_not_take_is_said_so(world: World) -> None:
-    site = world.production
-    target, _ = await beside(world, site, weight=10)
-    site.cluster.store.remove("services", "production", target.revision)
+async def test_a_shift_that_the_gateway_does_not_take_is_said_so(anywhere: World) -> None:
+    site = anywhere.production
+    target, _ = await beside(anywhere, site, weight=10)
+    site.remove("Service", target.revision)
     with pytest.raises(TransientFailure, match="does not take HTTPRoute album: ResolvedRefs"):
         await site.shift(target, 10)
 
 
 async def test_a_rehearsed_rollback_ends_where_it_began_and_says_how_long_it_took(
-    world: World,
+    anywhere: World,
 ) -> None:
-    site = world.staging
-    target, stable = await beside(world, site)
+    site = anywhere.staging
+    target, stable = await beside(anywhere, site)
     await site.shift(target)
     site.writes()
     rehearsal = await site.do("rehearse_rollback", back_and_forth(target, stable))
@@ -183,10 +191,10 @@ async def test_a_rehearsed_rollback_ends_where_it_began_and_says_how_long_it_too
 
 
 async def test_the_entry_service_follows_and_is_left_alone_when_somebody_else_moved_it(
-    world: World,
+    anywhere: World,
 ) -> None:
-    site = world.staging
-    target, stable = await beside(world, site)
+    site = anywhere.staging
+    target, stable = await beside(anywhere, site)
     await site.shift(target)
     await site.do("point_entry", target)
     assert site.entry() == target.bundle.short
@@ -203,12 +211,12 @@ async def test_the_entry_service_follows_and_is_left_alone_when_somebody_else_mo
 
 
 async def test_a_shift_needs_the_pods_of_todays_load_not_of_the_night_of_the_approval(
-    world: World,
+    anywhere: World,
 ) -> None:
-    site = world.production
-    target, stable = await beside(world, site, weight=10)
+    site = anywhere.production
+    target, stable = await beside(anywhere, site, weight=10)
     assert stable.ready_pods == 3
-    await world.grow(site, stable.revision, 6)
+    await anywhere.grow(site, stable.revision, 6)
     await site.shift(target, 100)
     assert site.ready(target.revision) == 8
     scaler = site.must("HorizontalPodAutoscaler", stable.revision)
@@ -216,7 +224,7 @@ async def test_a_shift_needs_the_pods_of_todays_load_not_of_the_night_of_the_app
 
 
 async def test_load_that_grew_while_pods_started_is_carried_before_the_route_moves(
-    world: World,
+    world: SandboxWorld,
 ) -> None:
     site = world.production
     target, stable = await beside(world, site, weight=10)
@@ -230,9 +238,11 @@ async def test_load_that_grew_while_pods_started_is_carried_before_the_route_mov
     assert site.ready(target.revision) == 8
 
 
-async def test_a_weight_that_the_approved_plan_does_not_have_is_not_shifted(world: World) -> None:
-    site = world.production
-    target, stable = await beside(world, site)
+async def test_a_weight_that_the_approved_plan_does_not_have_is_not_shifted(
+    anywhere: World,
+) -> None:
+    site = anywhere.production
+    target, stable = await beside(anywhere, site)
     for weight in (1, 0, 99):
         with pytest.raises(PermanentFailure, match=rf"^{weight} % is no step of album's plan"):
             await site.shift(target, weight)
@@ -240,9 +250,9 @@ async def test_a_weight_that_the_approved_plan_does_not_have_is_not_shifted(worl
     assert site.writes() == []
 
 
-async def test_a_first_release_is_shifted_at_once_or_not_at_all(world: World) -> None:
-    site = world.production
-    target = await world.target(site, await world.bundle("v1"))
+async def test_a_first_release_is_shifted_at_once_or_not_at_all(anywhere: World) -> None:
+    site = anywhere.production
+    target = await anywhere.target(site, await anywhere.bundle("v1"))
     await site.create(target)
     with pytest.raises(PermanentFailure, match=r"10 % is no step of album's plan \(100 %\)"):
         await site.shift(target, 10)
@@ -250,10 +260,10 @@ async def test_a_first_release_is_shifted_at_once_or_not_at_all(world: World) ->
 
 
 async def test_users_are_sent_only_to_the_approved_bundle_at_the_approved_weight(
-    world: World,
+    anywhere: World,
 ) -> None:
-    site = world.production
-    target, stable = await beside(world, site)
+    site = anywhere.production
+    target, stable = await beside(anywhere, site)
     unapproved = f"{SERVICE}-0123456789"
     for new in (
         TrafficSplit.all_to(unapproved),
@@ -268,10 +278,10 @@ async def test_users_are_sent_only_to_the_approved_bundle_at_the_approved_weight
 
 
 async def test_users_of_a_revision_that_the_release_does_not_replace_are_left_there(
-    world: World,
+    anywhere: World,
 ) -> None:
-    site = world.production
-    target, _ = await beside(world, site)
+    site = anywhere.production
+    target, _ = await beside(anywhere, site)
     newer = f"{SERVICE}-0123456789"
     site.move_by_hand({newer: 100})
     with pytest.raises(PermanentFailure, match=f"may not take users from {newer}"):
@@ -285,9 +295,9 @@ def back_and_forth(target: RevisionRequest, stable: StableRevision) -> ShiftTraf
     )
 
 
-async def test_a_rehearsal_that_was_cut_off_half_way_is_timed_anew(world: World) -> None:
-    site = world.staging
-    target, stable = await beside(world, site)
+async def test_a_rehearsal_that_was_cut_off_half_way_is_timed_anew(anywhere: World) -> None:
+    site = anywhere.staging
+    target, stable = await beside(anywhere, site)
     await site.shift(target)
     site.move_by_hand({stable.revision: 100})  # where an attempt before this one was lost
     site.writes()
@@ -296,17 +306,17 @@ async def test_a_rehearsal_that_was_cut_off_half_way_is_timed_anew(world: World)
     assert site.weights() == {target.revision: 100}
 
 
-async def test_a_rollback_is_never_rehearsed_on_productions_users(world: World) -> None:
-    site = world.production
-    target, stable = await beside(world, site)
+async def test_a_rollback_is_never_rehearsed_on_productions_users(anywhere: World) -> None:
+    site = anywhere.production
+    target, stable = await beside(anywhere, site)
     with pytest.raises(PermanentFailure, match="rehearsed in staging"):
         await site.do("rehearse_rollback", back_and_forth(target, stable))
     assert site.weights() == {stable.revision: 100}
 
 
-async def test_a_rehearsal_goes_only_to_what_the_release_replaces(world: World) -> None:
-    site = world.staging
-    target, stable = await beside(world, site)
+async def test_a_rehearsal_goes_only_to_what_the_release_replaces(anywhere: World) -> None:
+    site = anywhere.staging
+    target, stable = await beside(anywhere, site)
     await site.shift(target)
     astray = back_and_forth(target, stable).with_(new=TrafficSplit.all_to("album-0123456789"))
     with pytest.raises(PermanentFailure, match="and back again, not from"):
@@ -315,10 +325,10 @@ async def test_a_rehearsal_goes_only_to_what_the_release_replaces(world: World) 
 
 
 async def test_callers_inside_the_cluster_are_not_sent_where_users_are_not_yet(
-    world: World,
+    anywhere: World,
 ) -> None:
-    site = world.production
-    target, stable = await beside(world, site)
+    site = anywhere.production
+    target, stable = await beside(anywhere, site)
     await site.shift(target, 10)
     with pytest.raises(PermanentFailure, match=r"follow its users: those are with .* 90 %"):
         await site.do("point_entry", target)

@@ -20,9 +20,10 @@ from domain.revision import Manifest
 from domain.steps import RevisionRequest, Undo
 from domain.traffic import StableRevision, TrafficSplit
 from sandbox.faults import LiveFault
-from tests.support.platform_world import World
+from tests.support.platform_world import SandboxWorld
 from tests.support.sandbox import eventually
 from tests.support.site import SERVICE, Site
+from tests.support.world import World
 
 DONE, NOTHING, SUPERSEDED = UndoOutcome.DONE, UndoOutcome.NOTHING_TO_DO, UndoOutcome.SUPERSEDED
 
@@ -59,10 +60,10 @@ async def promoted(world: World, site: Site) -> tuple[RevisionRequest, StableRev
 
 
 async def test_a_rollback_returns_traffic_callers_and_pods_to_what_they_were(
-    world: World,
+    anywhere: World,
 ) -> None:
-    site = world.production
-    target, stable, journal = await promoted(world, site)
+    site = anywhere.production
+    target, stable, journal = await promoted(anywhere, site)
     results = [
         await undo(site, journal.entry),
         await undo(site, journal.traffic),
@@ -78,9 +79,9 @@ async def test_a_rollback_returns_traffic_callers_and_pods_to_what_they_were(
     assert site.object("ConfigMap", f"album-config-{target.bundle.short}") is not None
 
 
-async def test_undone_twice_is_undone_once(world: World) -> None:
-    site = world.production
-    _, _, journal = await promoted(world, site)
+async def test_undone_twice_is_undone_once(anywhere: World) -> None:
+    site = anywhere.production
+    _, _, journal = await promoted(anywhere, site)
     for compensation in (journal.entry, journal.traffic, journal.retire):
         await undo(site, compensation)
     site.writes()
@@ -89,18 +90,18 @@ async def test_undone_twice_is_undone_once(world: World) -> None:
     assert site.writes() == []
 
 
-async def test_a_step_that_never_acted_leaves_nothing_to_undo(world: World) -> None:
-    site = world.production
-    stable = await world.serving(site)
+async def test_a_step_that_never_acted_leaves_nothing_to_undo(anywhere: World) -> None:
+    site = anywhere.production
+    stable = await anywhere.serving(site)
     journal = Journal(site, f"{SERVICE}-0123456789", stable)
     results = [await undo(site, one) for one in (journal.entry, journal.traffic, journal.retire)]
     assert [one.outcome for one in results] == [NOTHING] * 3
     assert site.writes() == []
 
 
-async def test_a_first_release_is_undone_to_nothing(world: World) -> None:
-    site = world.staging
-    target = await world.target(site, await world.bundle("v1"))
+async def test_a_first_release_is_undone_to_nothing(anywhere: World) -> None:
+    site = anywhere.staging
+    target = await anywhere.target(site, await anywhere.bundle("v1"))
     await site.serve(target)
     journal = Journal(site, target.revision, None)
     results = [await undo(site, one) for one in (journal.entry, journal.traffic, journal.retire)]
@@ -111,12 +112,12 @@ async def test_a_first_release_is_undone_to_nothing(world: World) -> None:
     assert await site.read_stable() is None
 
 
-async def test_traffic_that_a_newer_release_moved_is_left_to_it(world: World) -> None:
-    site = world.production
-    _, _, journal = await promoted(world, site)
+async def test_traffic_that_a_newer_release_moved_is_left_to_it(anywhere: World) -> None:
+    site = anywhere.production
+    _, _, journal = await promoted(anywhere, site)
     middle = await site.read_stable()
-    newer = await world.target(
-        site, await world.bundle("v1", retain=2), middle, release="release-album-2"
+    newer = await anywhere.target(
+        site, await anywhere.bundle("v1", retain=2), middle, release="release-album-2"
     )
     await site.serve(newer)
     site.writes()
@@ -126,28 +127,29 @@ async def test_traffic_that_a_newer_release_moved_is_left_to_it(world: World) ->
     assert site.writes() == []
 
 
-async def test_users_are_not_returned_to_a_revision_that_cannot_take_them(world: World) -> None:
-    site = world.production
-    target, stable, journal = await promoted(world, site)
-    await world.fault(site, stable.revision, "crash")
-    await eventually(lambda: site.ready(stable.revision) == 0, "the old pods fell ill")
+async def test_users_are_not_returned_to_a_revision_that_cannot_take_them(
+    anywhere: World,
+) -> None:
+    site = anywhere.production
+    target, stable, journal = await promoted(anywhere, site)
+    await anywhere.crash(site, stable.revision)
     with pytest.raises(PermanentFailure, match=f"users cannot return to {stable.revision}"):
         await undo(site, journal.traffic)
     assert site.weights() == {target.revision: 100}
 
 
-async def test_a_retired_stable_is_brought_up_before_users_return_to_it(world: World) -> None:
-    site = world.production
-    _, stable, journal = await promoted(world, site)
-    await world.idle(site, stable.revision)
+async def test_a_retired_stable_is_brought_up_before_users_return_to_it(anywhere: World) -> None:
+    site = anywhere.production
+    _, stable, journal = await promoted(anywhere, site)
+    await anywhere.idle(site, stable.revision)
     assert (await undo(site, journal.traffic.with_(pods=5))).outcome is DONE
     assert site.weights() == {stable.revision: 100}
     assert site.ready(stable.revision) == 5  # what it served with, by the journal
 
 
-async def test_a_revision_that_still_serves_is_not_retired(world: World) -> None:
-    site = world.production
-    target, _, journal = await promoted(world, site)
+async def test_a_revision_that_still_serves_is_not_retired(anywhere: World) -> None:
+    site = anywhere.production
+    target, _, journal = await promoted(anywhere, site)
     with pytest.raises(PermanentFailure, match="still gets 100 %"):
         await undo(site, journal.retire)
     await undo(site, journal.traffic)
@@ -156,20 +158,19 @@ async def test_a_revision_that_still_serves_is_not_retired(world: World) -> None
     assert site.replicas(target.revision) == 4
 
 
-async def test_nothing_is_retired_while_what_serves_has_no_ready_pod(world: World) -> None:
-    site = world.production
-    target, stable, journal = await promoted(world, site)
+async def test_nothing_is_retired_while_what_serves_has_no_ready_pod(anywhere: World) -> None:
+    site = anywhere.production
+    target, stable, journal = await promoted(anywhere, site)
     await undo(site, journal.entry)
     await undo(site, journal.traffic)
-    await world.fault(site, stable.revision, "crash")
-    await eventually(lambda: site.ready(stable.revision) == 0, "the old pods fell ill")
+    await anywhere.crash(site, stable.revision)
     with pytest.raises(PermanentFailure, match=r"serves 100 % without a ready pod; .* is kept"):
         await undo(site, journal.retire)
     assert site.replicas(target.revision) == 4
 
 
 async def test_nothing_is_retired_while_what_serves_has_fewer_pods_than_its_traffic_needs(
-    world: World,
+    world: SandboxWorld,
 ) -> None:
     site = world.production
     target, stable, journal = await promoted(world, site)
@@ -191,13 +192,13 @@ async def test_nothing_is_retired_while_what_serves_has_fewer_pods_than_its_traf
 
 
 async def test_a_revision_that_gets_traffic_again_while_it_drains_is_not_retired(
-    world: World,
+    anywhere: World,
 ) -> None:
-    site = world.production
-    target, _, journal = await promoted(world, site)
+    site = anywhere.production
+    target, _, journal = await promoted(anywhere, site)
     await undo(site, journal.entry)
     await undo(site, journal.traffic)
-    await world.tell("POST", "outage", {"system": "prometheus"})  # so that it waits for the drain
+    await anywhere.lose_metrics()  # so that it waits for the drain
     site.heartbeats.clear()
     retiring = asyncio.create_task(undo(site, journal.retire, drain_seconds=2))
     await eventually(lambda: bool(site.heartbeats), "it drains")
@@ -208,10 +209,10 @@ async def test_a_revision_that_gets_traffic_again_while_it_drains_is_not_retired
 
 
 async def test_an_autoscaler_that_is_faster_does_not_keep_a_revision_from_being_retired(
-    world: World,
+    anywhere: World,
 ) -> None:
-    site = world.production
-    target, _, journal = await promoted(world, site)
+    site = anywhere.production
+    target, _, journal = await promoted(anywhere, site)
     await undo(site, journal.entry)
     await undo(site, journal.traffic)
     reads = deployment_reads(site, target.revision)
@@ -231,16 +232,13 @@ async def test_an_autoscaler_that_is_faster_does_not_keep_a_revision_from_being_
 
 
 def deployment_reads(site: Site, revision: str) -> int:
-    return sum(
-        (one.verb, one.resource, one.name) == ("get", "deployments", revision)
-        for one in site.cluster.requests.records
-    )
+    return site.requests("get", "deployments", revision)
 
 
-async def test_the_raised_autoscaler_of_stable_is_lowered_again(world: World) -> None:
-    site = world.production
-    stable = await world.serving(site)
-    target = await world.target(site, await world.bundle("v2"), stable)
+async def test_the_raised_autoscaler_of_stable_is_lowered_again(anywhere: World) -> None:
+    site = anywhere.production
+    stable = await anywhere.serving(site)
+    target = await anywhere.target(site, await anywhere.bundle("v2"), stable)
     await site.do("hold_capacity", target.with_(stable=stable.with_(ready_pods=6)))
     capacity = RestoreCapacity(
         environment=site.environment, service=SERVICE, revision=stable.revision, min_replicas=3
@@ -250,9 +248,9 @@ async def test_the_raised_autoscaler_of_stable_is_lowered_again(world: World) ->
     assert (await undo(site, capacity)).outcome is NOTHING
 
 
-async def test_a_route_that_a_first_release_shares_by_now_is_not_deleted(world: World) -> None:
-    site = world.staging
-    target = await world.target(site, await world.bundle("v1"))
+async def test_a_route_that_a_first_release_shares_by_now_is_not_deleted(anywhere: World) -> None:
+    site = anywhere.staging
+    target = await anywhere.target(site, await anywhere.bundle("v1"))
     await site.serve(target)
     site.move_by_hand({target.revision: 50, f"{SERVICE}-0123456789": 50})
     with pytest.raises(Conflict, match="no longer belongs to"):
@@ -260,37 +258,38 @@ async def test_a_route_that_a_first_release_shares_by_now_is_not_deleted(world: 
     assert site.object("HTTPRoute", SERVICE) is not None
 
 
-async def test_a_retired_stable_gets_the_pods_that_the_load_of_now_takes(world: World) -> None:
-    site = world.production
-    target, stable, journal = await promoted(world, site)
-    await world.idle(site, stable.revision)
-    await world.grow(site, target.revision, 8)  # with the fifth to spare: the load of six
+async def test_a_retired_stable_gets_the_pods_that_the_load_of_now_takes(anywhere: World) -> None:
+    site = anywhere.production
+    target, stable, journal = await promoted(anywhere, site)
+    await anywhere.idle(site, stable.revision)
+    await anywhere.grow(site, target.revision, 8)  # with the fifth to spare: the load of six
     await undo(site, journal.traffic.with_(pods=3))
     assert site.ready(stable.revision) == 6
 
 
-async def test_no_more_pods_are_waited_for_than_the_autoscaler_allows(world: World) -> None:
-    site = world.production
-    _, stable, journal = await promoted(world, site)
+async def test_no_more_pods_are_waited_for_than_the_autoscaler_allows(anywhere: World) -> None:
+    site = anywhere.production
+    _, stable, journal = await promoted(anywhere, site)
     await undo(site, journal.traffic.with_(pods=50))
     assert site.weights() == {stable.revision: 100}
     assert site.ready(stable.revision) == 12
 
 
-async def test_a_retired_stable_is_brought_up_before_callers_return_to_it(world: World) -> None:
-    site = world.production
-    _, stable, journal = await promoted(world, site)
-    await world.idle(site, stable.revision)
+async def test_a_retired_stable_is_brought_up_before_callers_return_to_it(anywhere: World) -> None:
+    site = anywhere.production
+    _, stable, journal = await promoted(anywhere, site)
+    await anywhere.idle(site, stable.revision)
     assert (await undo(site, journal.entry)).outcome is DONE
     assert site.entry() == stable.revision[-10:]
     assert site.ready(stable.revision) >= 3
 
 
-async def test_callers_are_not_returned_to_a_revision_that_cannot_take_them(world: World) -> None:
-    site = world.production
-    target, stable, journal = await promoted(world, site)
-    await world.fault(site, stable.revision, "crash")
-    await eventually(lambda: site.ready(stable.revision) == 0, "the old pods fell ill")
+async def test_callers_are_not_returned_to_a_revision_that_cannot_take_them(
+    anywhere: World,
+) -> None:
+    site = anywhere.production
+    target, stable, journal = await promoted(anywhere, site)
+    await anywhere.crash(site, stable.revision)
     with pytest.raises(PermanentFailure, match=f"users cannot return to {stable.revision}"):
         await undo(site, journal.entry)
     assert site.entry() == target.bundle.short
@@ -308,7 +307,7 @@ async def canary(world: World, weight: int) -> tuple[RevisionRequest, StableRevi
 
 
 async def test_a_stable_that_serves_nearly_everybody_takes_the_few_others_at_once(
-    world: World,
+    world: SandboxWorld,
 ) -> None:
     site = world.production
     _, stable, journal = await canary(world, 10)
@@ -319,30 +318,34 @@ async def test_a_stable_that_serves_nearly_everybody_takes_the_few_others_at_onc
     assert (site.ready(stable.revision), site.replicas(stable.revision)) == (3, 6)
 
 
-async def test_pods_that_will_not_come_hold_no_users_where_fewer_would_do(world: World) -> None:
+async def test_pods_that_will_not_come_hold_no_users_where_fewer_would_do(
+    world: SandboxWorld,
+) -> None:
     site = world.production
     _, stable, journal = await canary(world, 50)
-    site.cluster.store.remove("configmaps", "production", f"album-config-{stable.revision[-10:]}")
+    site.remove("ConfigMap", f"album-config-{stable.revision[-10:]}")
     assert (await undo(site, journal.traffic.with_(pods=6))).outcome is DONE
     assert site.weights() == {stable.revision: 100}
     assert site.ready(stable.revision) == 3
 
 
-async def test_users_are_not_returned_to_fewer_pods_than_their_load_takes(world: World) -> None:
+async def test_users_are_not_returned_to_fewer_pods_than_their_load_takes(
+    world: SandboxWorld,
+) -> None:
     site = world.production
     target, stable, journal = await promoted(world, site)
     await world.grow(site, target.revision, 8)
-    site.cluster.store.remove("configmaps", "production", f"album-config-{stable.revision[-10:]}")
+    site.remove("ConfigMap", f"album-config-{stable.revision[-10:]}")
     with pytest.raises(PermanentFailure, match=r"cannot return to .*: 3 of 6 pods ready; pod"):
         await undo(site, journal.traffic)
     assert site.weights() == {target.revision: 100}
 
 
-async def test_a_rollback_needs_neither_registry_nor_policy_nor_proof(world: World) -> None:
-    site = world.production
-    target, stable, journal = await promoted(world, site)
-    world.lose_policy()
-    await world.tell("POST", "outage", {"system": "registry"})
+async def test_a_rollback_needs_neither_registry_nor_policy_nor_proof(anywhere: World) -> None:
+    site = anywhere.production
+    target, stable, journal = await promoted(anywhere, site)
+    anywhere.lose_policy()
+    await anywhere.lose_registry()
     for compensation in (journal.entry, journal.traffic, journal.retire):
         assert (await undo(site, compensation)).outcome is DONE
     assert site.weights() == {stable.revision: 100}
@@ -351,10 +354,10 @@ async def test_a_rollback_needs_neither_registry_nor_policy_nor_proof(world: Wor
 
 @pytest.mark.parametrize("weight", [10, 100])
 async def test_a_rollback_sends_users_to_nobody_but_whom_they_came_from(
-    world: World, weight: int
+    anywhere: World, weight: int
 ) -> None:
-    site = world.production
-    target, stable, journal = await canary(world, weight)
+    site = anywhere.production
+    target, stable, journal = await canary(anywhere, weight)
     forged = [
         journal.traffic.with_(split=TrafficSplit.all_to(f"{SERVICE}-0123456789")),
         journal.traffic.with_(split=TrafficSplit.step(50, target.revision, stable.revision)),
@@ -371,9 +374,9 @@ async def test_a_rollback_sends_users_to_nobody_but_whom_they_came_from(
     assert site.writes() == []
 
 
-async def test_callers_return_to_nobody_but_whom_they_came_from(world: World) -> None:
-    site = world.production
-    target, stable, journal = await promoted(world, site)
+async def test_callers_return_to_nobody_but_whom_they_came_from(anywhere: World) -> None:
+    site = anywhere.production
+    target, stable, journal = await promoted(anywhere, site)
     for previous in (f"{SERVICE}-0123456789", None):
         with pytest.raises(PermanentFailure, match=f"{stable.revision} served album"):
             await undo(site, journal.entry.with_(previous=previous))
@@ -381,10 +384,10 @@ async def test_callers_return_to_nobody_but_whom_they_came_from(world: World) ->
 
 
 async def test_whoever_loses_the_routes_note_still_gets_back_by_the_entry_service(
-    world: World,
+    anywhere: World,
 ) -> None:
-    site = world.production
-    _, stable, journal = await promoted(world, site)
+    site = anywhere.production
+    _, stable, journal = await promoted(anywhere, site)
     note = "tidegate.dev/previous"
     site.edit("HTTPRoute", SERVICE, lambda one: one["metadata"]["annotations"].pop(note))
     assert (await undo(site, journal.entry)).outcome is DONE

@@ -15,9 +15,10 @@ from domain.canary import judge_rules
 from domain.journal import RetireRevision, UndoOutcome
 from domain.steps import ObserveStep, RevisionRequest, Undo
 from tests.support.attempts import attempts
-from tests.support.platform_world import PRODUCTION, World
+from tests.support.platform_world import SandboxWorld, running_site
 from tests.support.sandbox import eventually
-from tests.support.site import SERVICE, Site, running_site
+from tests.support.site import SERVICE, Site
+from tests.support.world import PRODUCTION
 from workflows import options
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=1)
@@ -25,7 +26,7 @@ SLOW_SCRAPE = timedelta(seconds=1.5)
 HOUR = timedelta(hours=1)
 
 
-async def idle_canary(world: World) -> RevisionRequest:
+async def idle_canary(world: SandboxWorld) -> RevisionRequest:
     """v2 beside v1, with pods that had users and have none any more."""
     site = world.production
     stable = await world.serving(site)
@@ -48,7 +49,7 @@ def retiring(target: RevisionRequest, drain: timedelta) -> Undo:
 
 
 @asynccontextmanager
-async def scraped_slowly(world: World) -> AsyncIterator[Site]:
+async def scraped_slowly(world: SandboxWorld) -> AsyncIterator[Site]:
     """Production's activities, told that a scrape takes longer than the heartbeat timeout."""
     places = world.settings.environments
     slow = {**places, PRODUCTION: places[PRODUCTION].with_(scrape=SLOW_SCRAPE)}
@@ -58,7 +59,7 @@ async def scraped_slowly(world: World) -> AsyncIterator[Site]:
 
 
 async def test_retiring_finishes_in_one_attempt_when_a_scrape_outlasts_the_heartbeat_timeout(
-    world: World,
+    world: SandboxWorld,
 ) -> None:
     target = await idle_canary(world)
     async with scraped_slowly(world) as site, attempts(list(site.methods.values())) as server:
@@ -70,7 +71,7 @@ async def test_retiring_finishes_in_one_attempt_when_a_scrape_outlasts_the_heart
 
 
 async def test_retiring_beside_a_prometheus_that_hangs_ends_at_the_drain_deadline(
-    world: World,
+    world: SandboxWorld,
 ) -> None:
     target = await idle_canary(world)
     await world.tell("POST", "outage", {"system": "prometheus", "mode": "hang"})
@@ -82,7 +83,7 @@ async def test_retiring_beside_a_prometheus_that_hangs_ends_at_the_drain_deadlin
 
 
 async def test_a_lost_worker_neither_prolongs_the_drain_nor_begins_its_silence_anew(
-    world: World,
+    world: SandboxWorld,
 ) -> None:
     target = await idle_canary(world)
     site = world.production
@@ -102,7 +103,9 @@ async def test_a_lost_worker_neither_prolongs_the_drain_nor_begins_its_silence_a
     assert site.replicas(target.revision) == 0
 
 
-async def test_a_drain_whose_deadline_passed_while_nobody_worked_is_over(world: World) -> None:
+async def test_a_drain_whose_deadline_passed_while_nobody_worked_is_over(
+    world: SandboxWorld,
+) -> None:
     target = await idle_canary(world)
     await world.tell("POST", "outage", {"system": "prometheus"})
     now = datetime.now(UTC)
@@ -115,7 +118,9 @@ def _draining(site: Site) -> list[Draining]:
     return [beat[0] for beat in site.heartbeats if isinstance(beat[0], Draining)]
 
 
-async def test_a_prometheus_that_hangs_holds_the_canary_for_want_of_data(world: World) -> None:
+async def test_a_prometheus_that_hangs_holds_the_canary_for_want_of_data(
+    world: SandboxWorld,
+) -> None:
     target = await idle_canary(world)
     await world.production.shift(target, 10)
     await world.tell("POST", "outage", {"system": "prometheus", "mode": "hang"})

@@ -24,6 +24,7 @@ from tests.cluster.clusters import COMMANDS, GUARDIAN, STRANGER, WORKER, Cluster
 from tests.cluster.control_plane import PROGRAMS, ControlPlane, ControlPlaneSettings
 from tests.cluster.processes import Processes, end_left_over
 from tests.cluster.session import State
+from tests.cluster.traefik import traefik
 
 BOTH = (ControlPlaneSettings("staging"), ControlPlaneSettings("production"))
 _OWNER_POLL_SECONDS = 0.2
@@ -31,13 +32,14 @@ _FAILED = 2
 
 
 def refuse_unbuilt() -> None:
-    """PermanentFailure with the remedy when starting would have to build first (minutes)."""
+    """PermanentFailure with the remedy when starting would have to build (minutes) or install."""
     missing = [name for name in PROGRAMS if programs.built(name) is None]
     if missing or not manifests.fetched():
         raise PermanentFailure(
             f"not built yet: {', '.join(missing) or 'manifests'}; say `make test-real`, or "
             "`python -m tests.cluster.programs` (minutes, once)"
         )
+    traefik()
 
 
 @asynccontextmanager

@@ -12,15 +12,17 @@ HOST = "127.0.0.1"
 # Below the ports that systems give to outgoing connections, which come and go at any moment.
 _FIRST, _LAST = 20_000, 32_000
 _ATTEMPTS = 200
+_given: set[int] = set()
 
 
 def free(count: int) -> tuple[int, ...]:
-    """That many different free ports; PermanentFailure when there are none."""
+    """That many free ports, given to nobody else of this process; PermanentFailure without any."""
     found: set[int] = set()
     for _ in range(_ATTEMPTS * count):
         port = random.randint(_FIRST, _LAST)  # noqa: S311 - a spread, not a secret
-        if port not in found and is_free(port):
+        if port not in _given and is_free(port):
             found.add(port)
+            _given.add(port)
         if len(found) == count:
             return tuple(found)
     raise PermanentFailure(f"there are no {count} free ports on {HOST}; end something first")

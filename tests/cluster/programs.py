@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -93,6 +94,8 @@ def _refuse_full_disk(folder: Path, module: Module) -> None:
 def main(names: list[str]) -> int:
     """Build the programs named (else all, and manifests); 2 with one line when one cannot be."""
     began = time.monotonic()
+    # As Ctrl-C: what compiles is ended, nothing half-built is kept.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     def report(line: str) -> None:
         sys.stderr.write(f"{time.monotonic() - began:6.1f} s  {line}\n")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from domain.errors import NotFound, PermanentFailure
 from tests.cluster import cache, programs
+from tests.cluster.control_plane import PROGRAMS
 from tests.cluster.go_modules import ALL, MODULES, module_of
 
 # Says its version, and for a build leaves what the test says.
@@ -95,6 +97,12 @@ def test_assets_of_kubebuilder_are_used(own_cache: Path, monkeypatch: pytest.Mon
     with pytest.raises(NotFound, match=r"no program kube-apiserver in it; run setup-envtest"):
         programs.program("kube-apiserver")
     assert programs.built("kwok") is None
+
+
+def test_make_test_real_builds_all_that_control_planes_need_also_beside_kubebuilders() -> None:
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
+    (named,) = re.findall(r"tests\.cluster\.programs ((?:.*\\\n)*.*)", makefile)
+    assert set(PROGRAMS) <= set(named.split())
 
 
 def test_an_unknown_program_is_refused_with_those_there_are() -> None:

@@ -134,6 +134,14 @@ def test_no_progress_within_kubernetes_own_deadline_breaks_the_rollout() -> None
     assert found.sentence.endswith("no progress: timed out")
 
 
+def test_pods_that_nobody_may_create_are_told_with_the_reason() -> None:
+    late = {"type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": "timed out"}
+    refused = {"type": "ReplicaFailure", "reason": "FailedCreate", "message": "exceeded quota"}
+    assert judged(deployment(1, conditions=[refused])).phase is WAITING  # the quota may grow
+    found = judged(deployment(1, conditions=[late, refused]))
+    assert (found.phase, found.sentence[-27:]) == (BROKEN, "no progress: exceeded quota")
+
+
 def test_enough_ready_pods_are_enough_although_another_is_sick() -> None:
     sick = pod(state=waiting("ImagePullBackOff"))
     assert judged(deployment(2), sick).phase is READY

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,11 @@ import yaml
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
+from sandbox.kubernetes.authorization import OWNER, STRANGER
+from sandbox.platform import Platform
 from tests.support.cli import Cli
+from tests.support.cluster_client import kubeconfig as kubeconfig_of
+from tests.support.sandbox import running_platform
 from tests.support.temporal import BIN
 
 NOWHERE = "127.0.0.1:1"
@@ -41,13 +46,36 @@ def place(kubeconfig: Path, **changes: str) -> dict[str, Any]:
     }
 
 
-async def failing(cli: Cli) -> dict[str, dict[str, Any]]:
-    """What the doctor finds wrong, by name."""
+@pytest.fixture
+async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
+    """A sandbox's clusters and metrics, in this process."""
+    async with running_platform(tmp_path / "platform") as running:
+        yield running
+
+
+def served(platform: Platform, directory: Path, user: str = OWNER, **changes: str) -> Any:
+    """The sandbox's staging as a section of the connection file, seen by one of its users."""
+    return {
+        "kubeconfig": str(kubeconfig_of(directory, platform.clusters["staging"], user)),
+        "context": "staging",
+        "namespace": "staging",
+        "prometheus": platform.prometheus_urls["staging"],
+        **changes,
+    }
+
+
+async def examined(cli: Cli) -> dict[str, dict[str, Any]]:
+    """Everything the doctor looks at, by name."""
     done = await cli.run("doctor", "--output", "json")
     assert done.err == ""
-    found = {check["name"]: check for check in json.loads(done.out) if not check["ok"]}
-    assert done.code == (1 if found else 0)
+    found = {check["name"]: check for check in json.loads(done.out)}
+    assert done.code == (0 if all(check["ok"] for check in found.values()) else 1)
     return found
+
+
+async def failing(cli: Cli) -> dict[str, dict[str, Any]]:
+    """What the doctor finds wrong, by name."""
+    return {name: check for name, check in (await examined(cli)).items() if not check["ok"]}
 
 
 async def test_everything_that_does_not_answer_is_named_with_a_way_to_fix_it(
@@ -71,6 +99,37 @@ async def test_a_missing_context_is_named_with_those_there_are(cli: Cli, kubecon
     sentence = (await failing(cli))["staging cluster"]["sentence"]
     assert "no context 'stagign'" in sentence
     assert "did you mean 'staging'?" in sentence
+
+
+async def test_a_cluster_that_is_well_is_told_by_its_namespace_rights_routes_and_metrics(
+    cli: Cli, platform: Platform, tmp_path: Path
+) -> None:
+    cli.connect(environments={"staging": served(platform, tmp_path)})
+    found = {name: one for name, one in (await examined(cli)).items() if name.startswith("staging")}
+    assert [one for one in found.values() if not one["ok"]] == []
+    assert found["staging cluster"]["sentence"].startswith("v1.")
+    assert found["staging namespace"]["sentence"] == "staging is there"
+    assert found["staging rights"]["sentence"] == "may do all that a release does"
+    assert found["staging gateway"]["sentence"] == "HTTPRoutes are served: none yet"
+    assert "is ready; no http_server_request" in found["staging metrics"]["sentence"]
+
+
+async def test_a_namespace_that_does_not_exist_is_named_with_the_command_that_creates_it(
+    cli: Cli, platform: Platform, tmp_path: Path
+) -> None:
+    cli.connect(environments={"staging": served(platform, tmp_path, namespace="stagign")})
+    check = (await failing(cli))["staging namespace"]
+    assert check["sentence"] == "stagign does not exist"
+    assert check["fix"] == "kubectl create namespace stagign"
+
+
+async def test_who_may_do_nothing_in_a_cluster_is_told_which_right_is_missing(
+    cli: Cli, platform: Platform, tmp_path: Path
+) -> None:
+    cli.connect(environments={"staging": served(platform, tmp_path, STRANGER)})
+    sentence = (await failing(cli))["staging cluster"]["sentence"]
+    assert 'namespaces "staging" is forbidden' in sentence
+    assert "grant get on namespaces" in sentence
 
 
 async def test_a_missing_kubeconfig_token_file_and_policy_are_named(

@@ -60,7 +60,9 @@ class Running:
                 self.lines.append(line.rstrip())
                 if containing in line:
                     return line.rstrip()
-        raise AssertionError(f"it ended without saying {containing!r}: {self.lines}")
+        assert self.process.stderr is not None
+        complaint = (await self.process.stderr.read()).decode()
+        raise AssertionError(f"it ended without saying {containing!r}: {self.lines} {complaint}")
 
     async def problem(self, containing: str) -> str:
         """The next line on stderr, which must contain the text."""

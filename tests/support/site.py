@@ -1,10 +1,9 @@
-"""One environment in the sandbox: our activities of it, and its cluster seen from outside."""
+"""One environment: our activities of it, and its cluster seen from outside."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -29,25 +28,12 @@ from domain.steps import (
     StableQuery,
 )
 from domain.traffic import StableRevision, TrafficSplit
-from sandbox.kubernetes.requests import RequestRecord
-from sandbox.platform import Platform
+from tests.support.outside import Edit, Outside
 
 SERVICE = "album"
 PORT = 8219
 CHANGES = ("create", "update", "patch", "delete", "deletecollection")
-PLURALS = {
-    "ConfigMap": "configmaps",
-    "Deployment": "deployments",
-    "HTTPRoute": "httproutes",
-    "HorizontalPodAutoscaler": "horizontalpodautoscalers",
-    "NetworkPolicy": "networkpolicies",
-    "Pod": "pods",
-    "PodDisruptionBudget": "poddisruptionbudgets",
-    "Service": "services",
-    "ServiceAccount": "serviceaccounts",
-}
 OWN_KINDS = ("ConfigMap", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Service")
-Edit = Callable[[Manifest], None]
 
 
 @dataclass
@@ -83,12 +69,11 @@ class Site(Activities):
     """One environment: its activities, and its cluster as an outsider sees it."""
 
     def __init__(
-        self, environment: Environment, platform: Platform, methods: Sequence[Callable[..., Any]]
+        self, environment: Environment, outside: Outside, methods: Sequence[Callable[..., Any]]
     ) -> None:
         super().__init__({method.__name__: method for method in methods})
         self.environment = environment
-        self.cluster = platform.clusters[environment]
-        self._platform = platform
+        self.outside = outside
         self._heard = 0
 
     async def read_stable(self) -> StableRevision | None:
@@ -120,7 +105,7 @@ class Site(Activities):
 
     def object(self, kind: str, name: str) -> Manifest | None:
         """An object as the cluster holds it."""
-        return self.cluster.store.get(PLURALS[kind], self.environment.value, name)
+        return self.outside.get(kind, name)
 
     def must(self, kind: str, name: str) -> Manifest:
         """An object that must be there."""
@@ -132,20 +117,19 @@ class Site(Activities):
         """Everything that carries a revision's label, by kind and name; pods left out."""
         short = revision.rpartition("-")[2]
         return {
-            (kind, one["metadata"]["name"]): deepcopy(one)
+            (kind, one["metadata"]["name"]): one
             for kind in OWN_KINDS
-            for one in self.cluster.store.list(PLURALS[kind], self.environment.value)
+            for one in self.outside.list(kind)
             if one["metadata"].get("labels", {}).get("tidegate.dev/revision") == short
         }
 
     def edit(self, kind: str, name: str, edit: Edit) -> None:
-        """Somebody changes an object by hand, and the generation rises as in the API."""
+        """Somebody changes an object by hand."""
+        self.outside.edit(kind, name, edit)
 
-        def change(manifest: Manifest) -> None:
-            edit(manifest)
-            manifest["metadata"]["generation"] = manifest["metadata"].get("generation", 1) + 1
-
-        self.cluster.store.change(PLURALS[kind], self.environment.value, name, change)
+    def remove(self, kind: str, name: str) -> None:
+        """Somebody deletes an object."""
+        self.outside.remove(kind, name)
 
     def move_by_hand(self, weights: Mapping[str, int]) -> None:
         """Somebody else sets the route's weights."""
@@ -181,14 +165,20 @@ class Site(Activities):
 
     def writes(self) -> list[str]:
         """What the API was told to change, and did, since this was last asked."""
-        records = list(self.cluster.requests.records)
-        fresh, self._heard = records[self._heard :], len(records)
-        return [_named(one) for one in fresh if one.verb in CHANGES and one.code < 400]
+        asked = self.outside.asked()
+        fresh, self._heard = asked[self._heard :], len(asked)
+        return [
+            f"{one.verb} {one.resource} {one.name}"
+            for one in fresh
+            if one.verb in CHANGES and one.code < 400
+        ]
 
-    def users(self) -> dict[str, Any]:
-        """What users got so far."""
-        traffic = self._platform.environments[self.environment].traffic
-        return traffic.users.of(SERVICE)
+    def requests(self, verb: str, resource: str, name: str | None = None) -> int:
+        """How many such requests were answered so far."""
+        return sum(
+            (one.verb, one.resource) == (verb, resource) and name in (None, one.name)
+            for one in self.outside.asked()
+        )
 
 
 def shift_request(
@@ -205,16 +195,15 @@ def shift_request(
 
 
 @asynccontextmanager
-async def running_site(
-    environment: Environment, settings: connection.Settings, registry: Registry, platform: Platform
-) -> AsyncIterator[Site]:
+async def cluster_activities(
+    environment: Environment, settings: connection.Settings, registry: Registry
+) -> AsyncIterator[Sequence[Callable[..., Any]]]:
     """One environment's activities by these settings."""
     place = settings.cluster(environment)
     cluster = await Cluster.connect(place.kubeconfig, place.context, place.namespace)
     prometheus = Prometheus(place.prometheus)
     try:
-        methods = worker._cluster(environment, settings, registry, cluster, prometheus)
-        yield Site(environment, platform, methods)
+        yield worker._cluster(environment, settings, registry, cluster, prometheus)
     finally:
         await prometheus.close()
         await cluster.close()
@@ -222,8 +211,3 @@ async def running_site(
 
 def named_activities(methods: Sequence[Callable[..., Any]]) -> Activities:
     return Activities({method.__name__: method for method in methods})
-
-
-def _named(record: RequestRecord) -> str:
-    subresource = f"/{record.subresource}" if record.subresource else ""
-    return f"{record.verb} {record.resource}{subresource} {record.name}"

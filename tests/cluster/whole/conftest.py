@@ -28,6 +28,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _HERE in item.path.parents:
             item.add_marker("cluster")
+            if item.get_closest_marker("timeout") is None:
+                # The first one starts the bed, which says itself what did not become ready.
+                item.add_marker(pytest.mark.timeout(300))
 
 
 @pytest.fixture(scope="session")
@@ -47,10 +50,7 @@ def fit() -> None:
 @pytest.fixture(scope="session")
 def bed(fit: None) -> Iterator[Bed]:
     """Staging and production with their hub, Temporal and workers, for the whole session."""
-    try:
-        running = beds.start(Wishes(WHEELHOUSE))
-    except ReleaseError as problem:
-        unavailable(str(problem))
+    running = beds.start(Wishes(WHEELHOUSE))
     yield running.bed
     running.stop()
 

@@ -18,7 +18,7 @@ from tests.cluster.whole.namespaces import Namespace
 
 # Fixed places that kubelet, containerd and the CNI library write to outside their own folders.
 HOST_FOLDERS = tuple(map(Path, ("/run/containerd", "/var/lib/cni", "/var/lib/kubelet", "/var/log")))
-_SETTINGS = {
+HIDDEN_SETTINGS = {
     "vm/overcommit_memory": 1,
     "vm/panic_on_oom": 0,
     "kernel/panic": 10,
@@ -91,10 +91,10 @@ class Enclosure:
 
 
 def _hiding(settings: Path) -> str:
-    lines = [f"mkdir -p {folder}; mount -t tmpfs bed {folder}" for folder in HOST_FOLDERS]
+    lines = [f"mkdir -p {folder}; mount -n -t tmpfs bed {folder}" for folder in HOST_FOLDERS]
     settings.mkdir(exist_ok=True)
-    for name, value in _SETTINGS.items():
+    for name, value in HIDDEN_SETTINGS.items():
         seen = settings / name.replace("/", ".")
         seen.write_text(f"{value}\n")
-        lines.append(f"mount --bind '{seen}' /proc/sys/{name}")
+        lines.append(f"mount -n --bind '{seen}' /proc/sys/{name}")
     return "; ".join((*lines, f"echo {_READY}", "exec sleep infinity"))

@@ -14,7 +14,7 @@ from pathlib import Path
 from domain.errors import NotFound, PermanentFailure
 from tests.cluster.whole.addresses import HUB, Addresses
 
-_NAMED = Path("/run/netns")
+NAMED = Path("/run/netns")
 _CLONE_NEWNET = 0x40000000
 # Of the thread, not of the process: what a thread starts later is there as well.
 _OWN = Path("/proc/thread-self/ns/net")
@@ -28,7 +28,7 @@ class Namespace:
 
     @property
     def path(self) -> Path:
-        return _NAMED / self.name
+        return NAMED / self.name
 
     @property
     def exists(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from tests.cluster import cache
 from tests.cluster.programs import program
 from tests.cluster.whole import debian
 from tests.cluster.whole.addresses import KUBELET_PORT, REGISTRY, Addresses
@@ -164,14 +165,14 @@ class Node:
 
 def _links(root: Path) -> Path:
     """A folder with iptables under its usual names, which installing would have made."""
-    folder = root.parent / "links"
-    folder.mkdir(exist_ok=True)
-    for family in ("", "6"):
-        for name in _IPTABLES:
-            link = folder / name.replace("ip", f"ip{family}", 1)
-            if not link.is_symlink():
-                link.symlink_to(root / "usr/sbin/xtables-nft-multi")
-    return folder
+
+    def link(half: Path) -> None:
+        for family in ("", "6"):
+            for name in _IPTABLES:
+                named = half / name.replace("ip", f"ip{family}", 1)
+                named.symlink_to(root / "usr/sbin/xtables-nft-multi")
+
+    return cache.made_once(root.with_name(f"{root.name}-links"), link)
 
 
 def _written(file: Path, content: dict[str, Any]) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,13 @@ from starter.process_records import Recorded, start_of
 from tests.cluster import cache
 from tests.cluster.whole.cgroups import Tree
 from tests.cluster.whole.enclosure import HOST_FOLDERS
-from tests.cluster.whole.namespaces import Namespace
+from tests.cluster.whole.namespaces import NAMED, Namespace
 
 HUB = "hub"
 # The id of the bed that a person keeps.
 KEPT = "up"
+# What a bed makes on a machine that does not have it; the second is a mount of its own.
+MADE_FOLDERS = (*HOST_FOLDERS, NAMED)
 # The parts of a bed.
 NAMES = (HUB, *(environment.value for environment in RELEASE_ENVIRONMENTS))
 
@@ -55,18 +58,24 @@ class Record:
 
     def write(self) -> None:
         """Write the bed down as this process's; PermanentFailure when it is there already."""
+        half = self.folder.with_name(f".{self.bed}")
+        shutil.rmtree(half, ignore_errors=True)
+        half.mkdir()
+        missing = [str(folder) for folder in MADE_FOLDERS if not folder.exists()]
+        owner = Recorded("owner", os.getpid(), start_of(os.getpid()))
+        _write(half / self.file.name, owner, missing)
         try:
-            self.folder.mkdir()
-        except FileExistsError:
+            # With its record at once: nobody sees a bed that is nobody's.
+            half.rename(self.folder)
+        except OSError:
+            shutil.rmtree(half)
             raise PermanentFailure(
                 f"the bed {self.bed} is there already; end it first: make cluster-down"
             ) from None
-        missing = [str(folder) for folder in HOST_FOLDERS if not folder.exists()]
-        self._write(Recorded("owner", os.getpid(), start_of(os.getpid())), missing)
 
     def keep(self) -> None:
         """From now on it does not end with this process."""
-        self._write(None, self._read()["made_folders"])
+        _write(self.file, None, self._read()["made_folders"])
 
     @property
     def is_left_over(self) -> bool:
@@ -99,7 +108,7 @@ class Record:
             self.namespace(name).remove()
         for folder in map(Path, self._read().get("made_folders", ())):
             if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+                _remove_folder(folder)
         # The record goes last: until then another run finds what is left.
         for entry in self.folder.iterdir():
             if entry.is_dir() and not entry.is_symlink():
@@ -107,11 +116,6 @@ class Record:
             elif entry != self.file:
                 entry.unlink()
         shutil.rmtree(self.folder)
-
-    def _write(self, owner: Recorded | None, made_folders: Sequence[str]) -> None:
-        beside = self.file.with_suffix(".new")
-        beside.write_text(json.dumps({"owner": owner, "made_folders": made_folders}))
-        beside.replace(self.file)
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -121,10 +125,22 @@ class Record:
         return content
 
 
+def _write(file: Path, owner: Recorded | None, made_folders: Sequence[str]) -> None:
+    beside = file.with_suffix(".new")
+    beside.write_text(json.dumps({"owner": owner, "made_folders": made_folders}))
+    beside.replace(file)
+
+
+def _remove_folder(folder: Path) -> None:
+    while folder.is_mount():
+        subprocess.run(("umount", str(folder)), check=True)
+    folder.rmdir()
+
+
 def records() -> Iterator[Record]:
     """Every bed written down."""
     for folder in sorted(_folder().iterdir()):
-        if folder.is_dir():
+        if folder.is_dir() and not folder.name.startswith("."):
             yield Record(folder.name)
 
 

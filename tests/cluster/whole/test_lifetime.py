@@ -16,12 +16,11 @@ import pytest
 from tests.cluster.whole import records
 from tests.cluster.whole.bed import Bed
 from tests.cluster.whole.cgroups import Tree
-from tests.cluster.whole.enclosure import HOST_FOLDERS
-from tests.cluster.whole.records import Record
+from tests.cluster.whole.enclosure import HIDDEN_SETTINGS
+from tests.cluster.whole.records import MADE_FOLDERS, Record
 
 PROJECT = Path(__file__).resolve().parents[3]
 HOLD = "from tests.cluster.whole import bed; bed.start(); print('ready', flush=True); input()"
-SETTINGS = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops")
 PATIENCE_SECONDS = 60.0
 pytestmark = pytest.mark.usefixtures("fit")
 
@@ -71,16 +70,18 @@ def traces(bed: Record) -> list[str]:
     found += [line for line in Path("/proc/mounts").read_text().splitlines() if bed.bed in line]
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            command = (process / "cmdline").read_text()
+            command = (process / "cmdline").read_text(errors="replace")
             found += [command] if str(bed.folder) in command or name in command else []
     return found
 
 
 def surroundings() -> dict[str, str]:
     """What of this machine a bed could change for everybody."""
-    settings = {name: Path("/proc/sys", name).read_text() for name in SETTINGS}
-    folders = {str(folder): str(folder.exists()) for folder in HOST_FOLDERS}
-    return settings | folders | {"/run": str(sorted(os.listdir("/run")))}
+    settings = {name: Path("/proc/sys", name).read_text() for name in HIDDEN_SETTINGS}
+    folders = {str(folder): str(folder.exists()) for folder in MADE_FOLDERS}
+    links = subprocess.run(("ip", "-br", "link"), capture_output=True, text=True, check=True)
+    mounted = sorted(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines())
+    return settings | folders | {"links": links.stdout, "mounts": str(mounted)}
 
 
 def children(process: int) -> list[int]:
@@ -136,6 +137,7 @@ def test_processes_of_others_survive_the_end_of_a_tree() -> None:
 def test_no_part_of_a_bed_has_a_default_route(bed: Bed) -> None:
     for name in records.NAMES:
         namespace = bed.record.group(name)
-        command = ("ip", "-n", namespace, "route", "show", "default")
-        shown = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert shown.stdout == ""
+        for family in ("-4", "-6"):
+            command = ("ip", family, "-n", namespace, "route", "show", "default")
+            shown = subprocess.run(command, capture_output=True, text=True, check=True)
+            assert shown.stdout == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -57,10 +58,17 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("name", FAILURES)
+# Of the reasons why pods do not come up, test_workloads.py has all; these take a release each.
+LONG = ("takes more memory than it may", "needs an image that does not exist")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=pytest.mark.long if one in LONG else ()) for one in FAILURES]
+)
 async def test_a_version_that(hub: Bed, repository: Repository, name: str) -> None:
     failure = FAILURES[name]
     repository.take("v2")
+    before = await serving(hub, Environment.STAGING)
     repository.edit(failure.file, failure.change)
     repository.commit(f"album that {name}")
     ended = await repository.release()
@@ -68,6 +76,7 @@ async def test_a_version_that(hub: Bed, repository: Repository, name: str) -> No
     assert failure.reason in ended.sentence
     assert Phase.CANARY not in {stage.phase for stage in ended.stages}
     assert await revisions(hub, Environment.PRODUCTION, ended.revision) == []
+    assert await serving(hub, Environment.STAGING) == before
 
 
 async def test_a_release_of_an_image_that_does_not_exist_does_not_begin(
@@ -75,6 +84,20 @@ async def test_a_release_of_an_image_that_does_not_exist_does_not_begin(
 ) -> None:
     with pytest.raises(RefusedError, match="does not exist"):
         await repository.release("--image", MISSING)
+
+
+async def serving(bed: Bed, environment: Environment) -> dict[str, Any]:
+    """Who gets traffic there, and which Deployments want pods."""
+    namespace = f"namespaces/{environment.value}"
+    async with bed.clusters[environment].api() as api:
+        routes = (await api.get(f"apis/gateway.networking.k8s.io/v1/{namespace}/httproutes")).ok()
+        found = (await api.get(f"apis/apps/v1/{namespace}/deployments")).ok()
+    refs = [rule["backendRefs"] for one in routes["items"] for rule in one["spec"]["rules"]]
+    wanted = {one["metadata"]["name"]: one["spec"]["replicas"] for one in found["items"]}
+    return {
+        "route": [{ref["name"]: ref.get("weight", 1) for ref in one} for one in refs],
+        "pods": {name: replicas for name, replicas in wanted.items() if replicas},
+    }
 
 
 async def revisions(bed: Bed, environment: Environment, name: str) -> list[str]:

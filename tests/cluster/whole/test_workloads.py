@@ -18,7 +18,7 @@ from tests.cluster.api import until
 from tests.cluster.whole.addresses import ADDRESSES, REGISTRY
 from tests.cluster.whole.bed import Bed
 from tests.cluster.whole.cluster import Cluster
-from tests.cluster.whole.traffic import moment
+from tests.cluster.whole.traffic import MOST_PER_SECOND, moment
 from tests.cluster.whole.workload import HOST, ROUTE, Workload, routed, running
 
 PATH = "/api/v1/albums"
@@ -109,6 +109,7 @@ async def test_a_route_of_90_and_10_splits_requests_by_the_gateways_own_counters
         before = await counted(cluster)
         for _ in range(REQUESTS):
             assert await ask(cluster) == 200
+            await asyncio.sleep(1 / MOST_PER_SECOND)
         after = await counted(cluster)
         split = {name: after[name] - before[name] for name in weights}
         assert sum(split.values()) == REQUESTS

@@ -99,6 +99,18 @@ class Observed:
             found[before.weights.get(service, 0)] += grown
         return dict(found)
 
+    def share_at(self, service: str, weight: int) -> float:
+        """Which part of all requests a Service got while its weight was that."""
+        own = all_of_them = 0.0
+        for before, after in zip(self.moments, self.moments[1:], strict=False):
+            if before.weights.get(service) == after.weights.get(service) == weight:
+                grown = {
+                    name: after.requests(name) - before.requests(name) for name in after.weights
+                }
+                own += grown[service]
+                all_of_them += sum(grown.values())
+        return own / all_of_them
+
     def seconds_from_first_bad_answer_to_none(self, service: str) -> float | None:
         """Until the last request that a Service got; None where it gave no bad answer."""
         first = next((one.at for one in self.moments if one.bad(service)), None)

@@ -14,7 +14,7 @@ import yaml
 from clients.assemble import AssembleRequest, assemble
 from clients.registry import Registry
 from tests.cluster.api import Api, until
-from tests.cluster.whole.addons import GATEWAY
+from tests.cluster.traefik import GATEWAY
 from tests.cluster.whole.addresses import REGISTRY
 from tests.cluster.whole.cluster import Cluster
 from tests.cluster.whole.images import architecture
