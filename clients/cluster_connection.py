@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import yaml
 from yarl import URL
 
 from clients.cluster_errors import failure
-from clients.http import connection_failures
+from clients.http import connection_failures, own_version
 from domain.errors import NotFound, PermanentFailure, ReleaseError
 
 REQUEST_TIMEOUT = timedelta(seconds=20)
@@ -69,7 +68,7 @@ class Connection:
         configuration = Configuration()
         await _load(configuration, kubeconfig, context)
         api = ApiClient(configuration)
-        api.user_agent = f"tidegate/{_own_version()}"
+        api.user_agent = f"tidegate/{own_version()}"
         return cls(kubeconfig, context, api)
 
     @property
@@ -204,10 +203,3 @@ def _check_context(kubeconfig: Path, context: str | None) -> None:
     raise NotFound(
         f"{kubeconfig} has no context {chosen!r}; {guess}It has {', '.join(names) or 'none'}"
     )
-
-
-def _own_version() -> str:
-    try:
-        return version("tidegate")
-    except PackageNotFoundError:
-        return "source"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from importlib.metadata import PackageNotFoundError, version
 
 import aiohttp
 
@@ -13,6 +14,14 @@ from domain.errors import Conflict, NotFound, PermanentFailure, ReleaseError, Tr
 
 _LONGEST_QUOTE = 300
 _OVERLOADED = (408, 425, 429)
+
+
+def own_version() -> str:
+    """Tidegate's version, as its clients name it in `User-Agent`; `source` when not installed."""
+    try:
+        return version("tidegate")
+    except PackageNotFoundError:
+        return "source"
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> timedelta | None:

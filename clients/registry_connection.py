@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from clients.http import connection_failures, status_failure
+from clients.http import connection_failures, own_version, status_failure
 from clients.registry_auth import DOCKER_HUB, Challenge, Credentials, Login
 from domain.errors import PermanentFailure
 from domain.images import Reference
@@ -178,6 +178,7 @@ class RegistryConnection:
             # Layers are compressed content: what is read must be what was digested.
             self._session = aiohttp.ClientSession(
                 auto_decompress=False,
+                headers={"User-Agent": f"tidegate-registry/{own_version()}"},
                 timeout=aiohttp.ClientTimeout(
                     total=self._timeout.total_seconds(),
                     sock_connect=_CONNECT_SECONDS,

@@ -8,7 +8,7 @@ import json
 
 from sandbox.kubernetes.request_info import RequestInfo
 from sandbox.kubernetes.selectors import Predicate, field_predicate, label_predicate
-from sandbox.kubernetes.status import Manifest, bad_request
+from sandbox.kubernetes.status import Manifest, bad_request, too_new
 from sandbox.kubernetes.store import Store
 from sandbox.kubernetes.tables import as_table
 
@@ -33,6 +33,7 @@ def selected_by(info: RequestInfo) -> Predicate:
 
 def read_one(store: Store, info: RequestInfo, accept: str) -> Manifest:
     """One object, or a Table of one row."""
+    _refuse_too_new(store, info)
     manifest = store.require(info.resource.plural, info.namespace, info.name)
     if not wants_table(accept):
         return manifest
@@ -43,6 +44,7 @@ def read_one(store: Store, info: RequestInfo, accept: str) -> Manifest:
 
 def read_list(store: Store, info: RequestInfo, accept: str) -> Manifest:
     """A list object or Table, one page of it when the request sets a limit."""
+    _refuse_too_new(store, info)
     wanted = selected_by(info)
     items = [m for m in store.list(info.resource.plural, info.namespace) if wanted(m)]
     metadata: Manifest = {"resourceVersion": str(store.version)}
@@ -64,6 +66,13 @@ def read_list(store: Store, info: RequestInfo, accept: str) -> Manifest:
     # Only custom objects repeat in a list what the list itself says.
     bare = [{k: v for k, v in m.items() if k not in ("kind", "apiVersion")} for m in items]
     return {**head, "metadata": metadata, "items": bare}
+
+
+def _refuse_too_new(store: Store, info: RequestInfo) -> None:
+    """The real server waits three seconds for the version first; here nobody would write it."""
+    version = info.query.get("resourceVersion", "")
+    if version.isdigit() and int(version) > store.version:
+        raise too_new(version, store.version)
 
 
 def _key(manifest: Manifest) -> tuple[str, str]:

@@ -235,7 +235,10 @@ def _json(manifest: Manifest, status: int = 200) -> web.Response:
 
 
 def _failure(error: StatusError) -> web.Response:
-    return _json(error.body(), error.code)
+    answer = _json(error.body(), error.code)
+    if seconds := (error.details or {}).get("retryAfterSeconds"):
+        answer.headers["Retry-After"] = str(seconds)
+    return answer
 
 
 def _document(path: str) -> Manifest | None:

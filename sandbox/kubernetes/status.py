@@ -97,6 +97,14 @@ def gone(message: str) -> StatusError:
     return StatusError(410, "Expired", message)
 
 
+def too_new(version: str, current: int) -> StatusError:
+    """504: nothing has the resourceVersion asked for yet; it may be asked for again in a second."""
+    text = "Too large resource version"
+    cause = {"reason": "ResourceVersionTooLarge", "message": text}
+    details = {"causes": [cause], "retryAfterSeconds": 1}
+    return StatusError(504, "Timeout", f"Timeout: {text}: {version}, current: {current}", details)
+
+
 def not_implemented(method: str, path: str) -> StatusError:
     """501: the request shape is outside what the sandbox simulates."""
     message = f"the sandbox does not implement {method} {path}"

@@ -16,6 +16,8 @@ from sandbox.kubernetes.tables import as_table
 
 DEFAULT_TIMEOUT_SECONDS = 1800.0
 BOOKMARK_SECONDS = 60.0
+# So long before its end a watch has the last bookmark of the real server.
+LAST_BOOKMARK_SECONDS = 2.0
 
 
 class Watch:
@@ -60,7 +62,9 @@ class Watch:
                 yield line
 
     def _patience(self) -> float:
-        return max(0.0, min(BOOKMARK_SECONDS, self._until - time.monotonic()))
+        left = self._until - time.monotonic()
+        early = left - LAST_BOOKMARK_SECONDS
+        return max(0.0, min(BOOKMARK_SECONDS, early if self._bookmarks and early > 0 else left))
 
     def _first_lines(self) -> list[bytes]:
         resource = self._info.resource.plural

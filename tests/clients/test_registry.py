@@ -11,16 +11,16 @@ from aiohttp import web
 
 from clients.artifacts import Artifact, ArtifactLayer
 from clients.registry import Registry
-from clients.registry_auth import Challenge, anonymous, docker_config
+from clients.registry_auth import Challenge, Login, anonymous, docker_config
 from domain.errors import NotFound, PermanentFailure, TransientFailure
 from domain.images import InvalidReference, Reference
 from domain.records import digest_of
 from sandbox.registry import Registry as SandboxRegistry
+from tests.contract.token_server import TokenServer
 from tests.support.registry import (
     Front,
     answering,
     basic_required,
-    bearer_required,
     breaking_off,
     running_registry,
 )
@@ -227,7 +227,7 @@ async def test_referrers_are_read_over_all_pages(registry: Registry, front: Fron
 async def test_a_bearer_challenge_is_answered_with_the_login_of_the_docker_config(
     front: Front, tmp_path: Path
 ) -> None:
-    front.rule = bearer_required(front, "builder", "secret")
+    front.rule = TokenServer(Login("builder", "secret")).demanding(front)
     config = docker_login(tmp_path / "config.json", front.address, "builder", "secret")
     async with Registry([front.address], docker_config(config)) as registry:
         repository = f"{front.address}/isa/album"
@@ -268,25 +268,29 @@ async def test_a_registry_that_demands_a_login_lets_in_who_shows_the_right_one(
 async def test_an_identity_token_is_exchanged_for_a_bearer_token(
     front: Front, tmp_path: Path
 ) -> None:
-    granted: list[dict[str, object]] = []
-
-    async def rule(request: web.Request) -> web.StreamResponse | None:
-        if request.path == "/token":
-            granted.append(dict(await request.post()))
-            return web.json_response({"access_token": "granted"})
-        if request.headers.get("Authorization") == "Bearer granted":
-            return None
-        challenge = f'Bearer realm="http://{front.address}/token",service="sandbox",scope="s"'
-        return web.Response(status=401, headers={"WWW-Authenticate": challenge})
-
-    front.rule = rule
+    server = TokenServer(Login("builder", "secret", "identity"))
+    front.rule = server.demanding(front)
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"auths": {front.address: {"identitytoken": "identity"}}}))
     async with Registry([front.address], docker_config(config)) as registry:
         assert not await registry.has_blob(f"{front.address}/isa/album", ABSENT)
-    assert [(form["grant_type"], form["refresh_token"]) for form in granted] == [
-        ("refresh_token", "identity")
-    ]
+    assert server.scopes == [["repository:isa/album:pull"]]
+
+
+async def test_a_token_server_is_told_who_asks(front: Front, tmp_path: Path) -> None:
+    agents: list[str] = []
+    demand = TokenServer(Login("builder", "secret")).demanding(front)
+
+    async def rule(request: web.Request) -> web.StreamResponse | None:
+        agents.append(request.headers["User-Agent"])
+        return await demand(request)
+
+    front.rule = rule
+    config = docker_login(tmp_path / "config.json", front.address, "builder", "secret")
+    async with Registry([front.address], docker_config(config)) as registry:
+        assert not await registry.has_blob(f"{front.address}/isa/album", ABSENT)
+    assert [path for _, path, _ in front.seen if path == "/token"] == ["/token"]
+    assert {agent.partition("/")[0] for agent in agents} == {"tidegate-registry"}
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "basic"])
@@ -294,7 +298,7 @@ async def test_a_wrong_login_is_permanent_names_the_host_and_shows_no_secret(
     front: Front, tmp_path: Path, scheme: str
 ) -> None:
     front.rule = (
-        bearer_required(front, "builder", "secret")
+        TokenServer(Login("builder", "secret")).demanding(front)
         if scheme == "bearer"
         else basic_required("builder", "secret")
     )

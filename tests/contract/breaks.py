@@ -28,10 +28,15 @@ _REFUSED = Break("gives another reason", with_field("reason", "Other"))
 TABLE: tuple[tuple[str, tuple[Break, ...]], ...] = (
     (r"", (_ANY,)),
     (
+        r"GET /version|manifests/\{tag\}$|/-/ready|/api/auth",
+        (Break("asks for patience", with_header("Retry-After", "3600")),),
+    ),
+    (
         r"^kubernetes GET \S+[?&]watch$",
         (
             Break("calls changes additions", saying('"MODIFIED"', '"ADDED"')),
             Break("watches everything", unread_query=True),
+            Break("calls bookmarks changes", saying('"BOOKMARK"', '"MODIFIED"')),
         ),
     ),
     (r"^kubernetes GET \S+\{name\}$", (*_OBJECT, _REFUSED)),
@@ -61,7 +66,13 @@ TABLE: tuple[tuple[str, tuple[Break, ...]], ...] = (
             Break("does not say what it deleted", without_field("details")),
         ),
     ),
-    (r"/proxy/", (_REFUSED, Break("has no Status", with_field("kind", "Thing")))),
+    (
+        r"/proxy/",
+        (
+            Break("sends text", with_header("Content-Type", "text/plain")),
+            Break("drops what the pod said", other_content),
+        ),
+    ),
     (r"selfsubjectaccessreviews", (Break("does not decide", without_field("status.allowed")),)),
     (r"^kubernetes GET /version", (Break("has no version", without_field("gitVersion")),)),
     (
@@ -73,10 +84,18 @@ TABLE: tuple[tuple[str, tuple[Break, ...]], ...] = (
     ),
     (r"^registry GET \S+/(blobs|manifests)/", (Break("changes content", other_content),)),
     (
-        r"^registry POST",
+        r"^registry POST /v2/",
         (
             Break("says no place", without_header("Location")),
             Break("says no progress", without_header("Range")),
+        ),
+    ),
+    (r"^registry GET \{realm\}", (Break("gives no token", without_field("token")),)),
+    (
+        r"^registry POST \{realm\}",
+        (
+            Break("gives no token", without_field("access_token")),
+            Break("knows nobody", unread_body=True),
         ),
     ),
     (r"^registry POST \S+mount", (Break("never mounts", unread_query=True),)),
@@ -140,13 +159,21 @@ class Guarded:
 GUARDED = (
     Guarded(
         "kubernetes/forbidden",
-        r"/(deployments|httproutes|services/\S+/proxy|pods)\b",
+        r"/(deployments|httproutes|services/\S+/proxy|pods)\b|/namespaces/\{name\}$",
         (
             Break("lets the stranger in", unread_login=True),
             Break("does not know the stranger", as_status(401, "Unauthorized")),
             Break("denies that it is there", as_status(404, "NotFound")),
             Break("does not say what was refused", without_field("details")),
             Break("names another user", saying("stranger", "system:anonymous")),
+        ),
+    ),
+    Guarded(
+        "kubernetes/versions",
+        r"resourceVersion",
+        (
+            Break("does not say when to retry", without_header("Retry-After")),
+            Break("says another time to retry", with_header("Retry-After", "3600")),
         ),
     ),
     Guarded(
@@ -163,16 +190,27 @@ GUARDED = (
         "kubernetes/answers",
         r"/proxy/\{path\}$",
         (
-            Break("sends text", with_header("Content-Type", "text/plain")),
             Break("makes a Status of it", as_status(404, "NotFound")),
             Break("leaves out where a path has gone", without_header("Location")),
-            Break("drops what the pod said", other_content),
         ),
+    ),
+    Guarded(
+        "kubernetes/proxy",
+        r"/proxy/\{path\}$",
+        (_ANY, _REFUSED, Break("has no Status", with_field("kind", "Thing"))),
     ),
     Guarded(
         "kubernetes/answers",
         r"/proxy/\{path\}\?owner",
         (Break("drops the query", unread_query=True),),
+    ),
+    Guarded(
+        "registry/tokens",
+        r"^registry (GET /v2/$|GET \S+/manifests/\{digest\}$|POST \S+/uploads/$)",
+        (
+            Break("says nowhere to get a token", without_header("WWW-Authenticate")),
+            Break("lets everybody in", as_status(200, "")),
+        ),
     ),
     Guarded(
         "registry/login",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.cluster.programs import program
+from tests.cluster.processes import Processes
 
+PATIENCE = timedelta(seconds=90)
 # Beside what every registry must do, what ours claims.
 _CLAIMED = {
     "OCI_API_BLOBS_DIGEST_HEADER": "true",
@@ -26,8 +28,13 @@ class Outcome:
     failed: tuple[str, ...]
 
 
-async def judge(address: str, directory: Path) -> Outcome:
-    """Run the suite (spec 1.1) against a registry without TLS; its results go to the directory."""
+async def judge(
+    address: str, directory: Path, suite: Path, patience: timedelta = PATIENCE
+) -> Outcome:
+    """Run the suite (spec 1.1) against a registry without TLS; its results go to the directory.
+
+    `suite` is its program. However this ends, also by subprocess.TimeoutExpired: it runs no longer.
+    """
     environment = {
         "OCI_REGISTRY": address,
         "OCI_TLS": "disabled",
@@ -35,16 +42,13 @@ async def judge(address: str, directory: Path) -> Outcome:
         "OCI_RESULTS_DIR": str(directory),
         **_CLAIMED,
     }
-    process = await asyncio.create_subprocess_exec(
-        str(program("conformance")),
-        env=environment,
-        cwd=directory,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
+    with Processes(directory / "processes") as processes:
+        started = processes.start("suite", [suite], environment=environment, directory=directory)
+        # The registry under judgement may be in this process: its loop goes on meanwhile.
+        await asyncio.to_thread(started.process.wait, patience.total_seconds())
+        said = started.log.read_text(errors="replace")
     report = directory / "junit.xml"
-    assert report.is_file(), said.decode(errors="replace")
+    assert report.is_file(), said
     return _outcome(report.read_text())
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -19,6 +20,10 @@ from tests.contract.targets import Masks, Target
 
 PATIENCE_SECONDS = 20.0
 POLL_SECONDS = 0.01
+# Not ours: of what is sent in this name no answer is compared.
+_PREPARING = "preparation"
+_OBEYED = "Retry-After"
+_UNREADABLE = (KeyError, TypeError, IndexError, AttributeError)
 Step = dict[str, Any]
 View = Callable[[Any], Any]
 
@@ -75,21 +80,30 @@ class Conversation:
         self.masks = masks
 
     async def ask(self, question: Question) -> Answer:
-        """Send without making a step of it: preparation, and waiting for a state."""
-        async with self.open(question) as response:
-            return Answer(response.status, response.headers, await response.read())
+        """Send without making a step of it: preparation, and waiting for a state.
+
+        It is sent as somebody else's request, so that a break of ours leaves it alone.
+        """
+        return await self._answer(question, {"User-Agent": _PREPARING})
 
     async def step(self, what: str, question: Question, view: View = lambda body: body) -> Answer:
-        """Send and add the answer as a step; `view` keeps of the body what is compared."""
-        answer = await self.ask(question)
-        self.add(what, question, answer, view(answer.body))
+        """Send and add the answer as a step; `view` keeps of the body what is compared.
+
+        A body without what the view looks for is compared as that.
+        """
+        answer = await self._answer(question, {})
+        try:
+            body = view(answer.body)
+        except _UNREADABLE as error:
+            body = f"(not what is read here: {error!r})"
+        self.add(what, question, answer, body)
         return answer
 
     def add(self, what: str, question: Question, answer: Answer, body: Any) -> None:
         """Add a step for an answer that was read by the caller."""
         shown = {
             name: self._text(answer.headers[name])
-            for name in self.masks.headers
+            for name in (*self.masks.headers, _OBEYED)
             if name in answer.headers
         }
         self.steps.append(
@@ -129,10 +143,16 @@ class Conversation:
             await asyncio.sleep(POLL_SECONDS)
         raise TimeoutError(f"{self.target.url} is not ready in time")
 
+    async def _answer(self, question: Question, headers: Mapping[str, str]) -> Answer:
+        async with self.open(question, headers) as response:
+            return Answer(response.status, response.headers, await response.read())
+
     @asynccontextmanager
-    async def open(self, question: Question) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send and hand over the answer to be read while the context is open."""
-        headers = {"Accept": question.accept}
+    async def open(
+        self, question: Question, other: Mapping[str, str] = MappingProxyType({})
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send, with `other` headers besides, and hand over the answer to be read meanwhile."""
+        headers = {"Accept": question.accept, **other}
         if question.body is not None:
             headers["Content-Type"] = question.content_type
         async with self._session.request(

@@ -11,6 +11,7 @@ from tests.contract.conversations import Step
 
 FOLDER = Path(__file__).with_name("expected")
 _LONGEST = 400
+_REFUSAL = 400  # and above, as RFC 9110 has it
 _ABSENT = "(absent)"
 
 
@@ -35,6 +36,11 @@ def write(contract: str, steps: list[Step]) -> None:
 def shapes_of(contract: str) -> set[str]:
     """The request shapes whose answers a contract expects."""
     return {str(step["shape"]) for step in expected(contract)}
+
+
+def answered_by(contract: str) -> set[str]:
+    """Of these, the shapes to which a contract expects something else than a refusal."""
+    return {str(step["shape"]) for step in expected(contract) if step["status"] < _REFUSAL}
 
 
 def differences(wanted: list[Step], found: list[Step]) -> list[str]:

@@ -58,14 +58,14 @@ def _named(cluster: Cluster, user: str) -> ssl.SSLContext:
     return trust
 
 
-async def speak(contract: str, target: Target) -> list[Step]:
-    """Hold the conversation of one contract, in a fresh namespace; its steps."""
+async def speak(contract: str, target: Target, steps: list[Step]) -> None:
+    """Hold the conversation of one contract, in a fresh namespace; each of its steps is added."""
     namespace = f"contract-{secrets.token_hex(4)}"
     async with conversation(target, MASKS) as talk:
+        talk.steps = steps
         talk.names = {namespace: "{namespace}"}
         async with _namespace(talk, namespace):
             await CONTRACTS[contract](talk, namespace)
-    return talk.steps
 
 
 @asynccontextmanager

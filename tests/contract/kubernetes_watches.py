@@ -13,6 +13,8 @@ from tests.contract.kubernetes_kinds import JSON_PATCH, Kind, put
 Event = dict[str, Any]
 # A version from before the server began to remember.
 FORGOTTEN = "1"
+# A real server sends the last bookmark two seconds before the end of a watch.
+_UNTIL_AFTER_A_BOOKMARK = 4
 
 
 async def watch(kind: Kind, talk: Conversation, namespace: str) -> None:
@@ -32,11 +34,33 @@ async def watch(kind: Kind, talk: Conversation, namespace: str) -> None:
         events = [event async for event in _events(response, until="DELETED")]
     answer = Answer(response.status, response.headers, b"")
     talk.add("change and deletion", question, answer, _compared(events))
+    await _bookmarked(kind, talk, namespace)
     if "." in kind.api_version:
         # Of the built-in kinds a young server still remembers everything.
         forgotten = watching(collection, "x", FORGOTTEN)
         await _watch_until_it_ends(talk, "what is forgotten", forgotten)
     await _watch_until_it_ends(talk, "no version", watching(collection, "x", "some"))
+
+
+async def _bookmarked(kind: Kind, talk: Conversation, namespace: str) -> None:
+    """What is sent before the end of a watch when only other objects have changed.
+
+    Of the object the head is compared; the rest is what an empty one has in the server's language.
+    """
+    collection = kind.collection(namespace)
+    path = f"{collection}/another"
+    version = (await talk.ask(Question("GET", path))).body["metadata"]["resourceVersion"]
+    question = watching(collection, "x", version, _UNTIL_AFTER_A_BOOKMARK)
+    async with talk.open(question) as response, asyncio.timeout(PATIENCE_SECONDS):
+        await talk.ask(Question("DELETE", path))
+        events = [event async for event in _events(response, until="BOOKMARK")]
+    answer = Answer(response.status, response.headers, b"")
+    talk.add("a bookmark", question, answer, [_with_head(event) for event in events])
+
+
+def _with_head(event: Event) -> Event:
+    head = ("apiVersion", "kind", "metadata")
+    return {**event, "object": {key: event["object"].get(key) for key in head}}
 
 
 async def _watch_until_it_ends(talk: Conversation, what: str, question: Question) -> None:
@@ -54,14 +78,14 @@ async def _events(response: Any, until: str = "") -> Any:
             return
 
 
-def watching(collection: str, name: str, version: str) -> Question:
+def watching(collection: str, name: str, version: str, seconds: int = 60) -> Question:
     """The request by which our client watches one object from a version on."""
     query = {
         "fieldSelector": f"metadata.name={name}",
         "watch": "1",
         "resourceVersion": version,
         "allowWatchBookmarks": "true",
-        "timeoutSeconds": "60",
+        "timeoutSeconds": str(seconds),
     }
     return Question("GET", collection, urlencode(query))
 

@@ -84,11 +84,11 @@ async def real(directory: Path) -> AsyncIterator[Target]:
             yield target
 
 
-async def speak(contract: str, target: Target) -> list[Step]:
-    """Hold the conversation of one contract; its steps."""
+async def speak(contract: str, target: Target, steps: list[Step]) -> None:
+    """Hold the conversation of one contract; each of its steps is added."""
     async with conversation(target, MASKS) as talk:
+        talk.steps = steps
         await CONTRACTS[contract](talk)
-    return talk.steps
 
 
 def _settings(exposed: str) -> dict[str, object]:

@@ -18,8 +18,7 @@ from aiohttp.typedefs import Handler
 from tests.contract.listed import WRITE, listed_shapes
 from tests.contract.requests import KUBERNETES_AGENT, Request, shape_of
 
-OBSERVED_FOLDERS = ("clients", "activities")
-_TESTS = Path(__file__).parents[1]
+OBSERVED_FOLDERS = ("clients", "activities", "starter")
 _SHAPES_OUTPUT = "tidegate_request_shapes"
 
 
@@ -36,8 +35,8 @@ class Recorder:
         if shape is not None:
             self.of_this_test.add(shape)
 
-    def finish_test(self) -> set[str]:
-        """End of one test: the shapes it sent that nobody listed."""
+    def finish(self) -> set[str]:
+        """End of a test or of its fixtures: the shapes they sent that nobody listed."""
         sent, self.of_this_test = self.of_this_test, set()
         self.all |= sent
         return sent - self._listed
@@ -79,17 +78,29 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Fail a test of our clients whose requests are not listed."""
     answer = yield
-    if not _is_observed(item.path):
-        return answer
-    unknown = item.config.stash[_RECORDER].finish_test()
-    if unknown and not _file_to_write(item.config):
-        listed = "\n  ".join(sorted(unknown))
+    _refuse_unlisted(item)
+    return answer
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """The same of what its fixtures send when they end."""
+    answer = yield
+    _refuse_unlisted(item)
+    return answer
+
+
+def _refuse_unlisted(item: pytest.Item) -> None:
+    if not _is_observed(item):
+        return
+    unlisted = item.config.stash[_RECORDER].finish()
+    if unlisted and not _file_to_write(item.config):
+        listed = "\n  ".join(sorted(unlisted))
         pytest.fail(
             f"this test makes our clients send requests without a contract:\n  {listed}\n"
             f"list them ({WRITE}) and write their contract in tests/contract/",
             pytrace=False,
         )
-    return answer
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -124,7 +135,7 @@ def _is_whole(session: pytest.Session) -> bool:
     config = session.config
     # What the project leaves out by default (`not real ...`) sends nothing that is observed.
     marked = config.option.markexpr and not config.option.markexpr.startswith("not ")
-    chosen = config.option.keyword or config.option.lf or marked
+    chosen = config.option.keyword or config.getoption("lf", default=False) or marked
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     return whole and not chosen and not config.option.collectonly and not session.testsfailed
 
@@ -133,8 +144,9 @@ def _file_to_write(config: pytest.Config) -> str:
     return str(config.getoption("--request-shapes-to") or "")
 
 
-def _is_observed(path: Path) -> bool:
-    return any(path.is_relative_to(_TESTS / folder) for folder in OBSERVED_FOLDERS)
+def _is_observed(item: pytest.Item) -> bool:
+    tests = item.config.rootpath / "tests"
+    return any(item.path.is_relative_to(tests / folder) for folder in OBSERVED_FOLDERS)
 
 
 def _observing(recorder: Recorder) -> Any:

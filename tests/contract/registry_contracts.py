@@ -32,13 +32,16 @@ ANONYMOUS, MISTAKEN, UNKNOWN = "anonymous", "mistaken", "unknown"
 OF_ANOTHER_SCHEME = "of another scheme"
 ABSENT = digest_of(b"nobody ever pushed this")
 MASKS = Masks(
-    values={"message": "sentence"},
+    values={"message": "sentence", "token": "token", "access_token": "token"},
     dropped=frozenset({"detail"}),
     texts=(
         # An address may be written whole or from the root: both are one place.
         (r"^http://[^/]+/", "/"),
         (r"uploads/[0-9a-f-]{32,36}(\?\S+)?$", "uploads/{upload}"),
         (r"^[0-9a-f-]{32,36}$", "{upload}"),
+        # Where tokens are given, and in which order the actions are named.
+        (r'realm="http://[^/]+/token"', 'realm="http://<server>/token"'),
+        (r":(push,pull|pull,push)\b", ":<both>"),
     ),
     headers=(
         "Content-Type",
@@ -54,7 +57,8 @@ MASKS = Masks(
 )
 
 
-def _get(path: str, query: str = "") -> Question:
+def read(path: str, query: str = "") -> Question:
+    """A GET of content, or of a manifest with the types that our client accepts."""
     return Question("GET", path, query, accept=ACCEPT if "/manifests/" in path else "*/*")
 
 
@@ -62,11 +66,12 @@ def _head(path: str) -> Question:
     return Question("HEAD", path, accept=ACCEPT if "/manifests/" in path else "*/*")
 
 
-def _manifest(path: str, body: bytes, media_type: str) -> Question:
+def manifest(path: str, body: bytes, media_type: str) -> Question:
+    """A PUT of a manifest."""
     return Question("PUT", path, body=body, content_type=media_type)
 
 
-async def _upload(talk: Conversation, name: str, content: bytes) -> None:
+async def upload(talk: Conversation, name: str, content: bytes) -> None:
     """Push a blob without making steps of it."""
     opened = await talk.ask(Question("POST", f"/v2/{name}/blobs/uploads/"))
     closed = await talk.ask(_closing(opened, content, digest_of(content)))
@@ -84,16 +89,16 @@ async def blobs(talk: Conversation, name: str) -> None:
     digest = digest_of(LAYER.content)
     path = f"/v2/{name}/blobs/{digest}"
     await talk.step("look for a blob in no repository", _head(path))
-    await talk.step("read a blob in no repository", _get(path))
+    await talk.step("read a blob in no repository", read(path))
     start = Question("POST", f"/v2/{name}/blobs/uploads/")
     opened = await talk.step("begin an upload", start)
     await talk.step("end it", _closing(opened, LAYER.content, digest))
     await talk.step("end it again", _closing(opened, LAYER.content, digest))
     await talk.step("look for it", _head(path))
-    await talk.step("read it", _get(path))
+    await talk.step("read it", read(path))
     absent = f"/v2/{name}/blobs/{ABSENT}"
     await talk.step("look for another", _head(absent))
-    await talk.step("read another", _get(absent))
+    await talk.step("read another", read(absent))
     opened = await talk.ask(start)
     await talk.step("end an upload as what it is not", _closing(opened, LAYER.content, ABSENT))
     opened = await talk.ask(start)
@@ -102,7 +107,7 @@ async def blobs(talk: Conversation, name: str) -> None:
 
 async def mounts(talk: Conversation, name: str) -> None:
     """Taking over a blob of another repository, and giving up an upload."""
-    await _upload(talk, f"{name}/source", LAYER.content)
+    await upload(talk, f"{name}/source", LAYER.content)
     start = f"/v2/{name}/blobs/uploads/"
 
     def mounting(digest: str) -> Question:
@@ -124,14 +129,14 @@ async def manifests(talk: Conversation, name: str) -> None:
     by_digest, by_tag = f"{path}/{digest_of(body)}", f"{path}/v1"
     for what, place in {"by digest": by_digest, "by tag": by_tag}.items():
         await talk.step(f"look for none {what}", _head(place))
-        await talk.step(f"read none {what}", _get(place))
-    await talk.step("store one before its blobs", _manifest(by_digest, body, OCI_MANIFEST))
+        await talk.step(f"read none {what}", read(place))
+    await talk.step("store one before its blobs", manifest(by_digest, body, OCI_MANIFEST))
     for content in NOTE.contents:
-        await _upload(talk, name, content)
+        await upload(talk, name, content)
     for what, place in {"by digest": by_digest, "by tag": by_tag}.items():
-        await talk.step(f"store {what}", _manifest(place, body, OCI_MANIFEST))
+        await talk.step(f"store {what}", manifest(place, body, OCI_MANIFEST))
         await talk.step(f"look {what}", _head(place))
-        await talk.step(f"read {what}", _get(place))
+        await talk.step(f"read {what}", read(place))
     await _wrong_manifests(talk, name, body)
     await _other_manifests(talk, name, body)
 
@@ -140,10 +145,10 @@ async def _wrong_manifests(talk: Conversation, name: str, body: bytes) -> None:
     path = f"/v2/{name}/manifests"
     other = f"{path}/{ABSENT}"
     await talk.step("look for another", _head(other))
-    await talk.step("read another", _get(other))
-    await talk.step("store as what it is not", _manifest(other, body, OCI_MANIFEST))
-    await talk.step("store what is not JSON", _manifest(f"{path}/v2", b"{", OCI_MANIFEST))
-    await talk.step("store as another type", _manifest(f"{path}/v2", body, OCI_INDEX))
+    await talk.step("read another", read(other))
+    await talk.step("store as what it is not", manifest(other, body, OCI_MANIFEST))
+    await talk.step("store what is not JSON", manifest(f"{path}/v2", b"{", OCI_MANIFEST))
+    await talk.step("store as another type", manifest(f"{path}/v2", body, OCI_INDEX))
 
 
 async def _other_manifests(talk: Conversation, name: str, body: bytes) -> None:
@@ -161,38 +166,38 @@ async def _other_manifests(talk: Conversation, name: str, body: bytes) -> None:
         }
     )
     for what, place in {"by digest": f"{path}/{digest_of(index)}", "by tag": f"{path}/all"}.items():
-        await talk.step(f"store an index {what}", _manifest(place, index, OCI_INDEX))
-        await talk.step(f"read an index {what}", _get(place))
+        await talk.step(f"store an index {what}", manifest(place, index, OCI_INDEX))
+        await talk.step(f"read an index {what}", read(place))
     for what, place in {"by digest": f"{path}/{digest_of(missing)}", "by tag": f"{path}/x"}.items():
-        await talk.step(f"store an index of nothing {what}", _manifest(place, missing, OCI_INDEX))
+        await talk.step(f"store an index of nothing {what}", manifest(place, missing, OCI_INDEX))
     docker = canonical_json(
         {**json.loads(body), "mediaType": DOCKER_MANIFEST, "artifactType": None}
     )
-    wrong = _manifest(f"{path}/{ABSENT}", docker, DOCKER_MANIFEST)
+    wrong = manifest(f"{path}/{ABSENT}", docker, DOCKER_MANIFEST)
     await talk.step("store a docker manifest as what it is not", wrong)
     place = f"{path}/{digest_of(docker)}"
-    await talk.step("store a docker manifest", _manifest(place, docker, DOCKER_MANIFEST))
-    await talk.step("read a docker manifest", _get(place))
+    await talk.step("store a docker manifest", manifest(place, docker, DOCKER_MANIFEST))
+    await talk.step("read a docker manifest", read(place))
 
 
 async def referrers(talk: Conversation, name: str) -> None:
     """What is said about a manifest; a registry may not have this, then it says 404."""
     body = NOTE.manifest(None)
     for content in NOTE.contents:
-        await _upload(talk, name, content)
+        await upload(talk, name, content)
     path = f"/v2/{name}/referrers/{digest_of(body)}"
-    await talk.step("list none", _get(path), _index)
-    await talk.ask(_manifest(f"/v2/{name}/manifests/v1", body, OCI_MANIFEST))
+    await talk.step("list none", read(path), _index)
+    await talk.ask(manifest(f"/v2/{name}/manifests/v1", body, OCI_MANIFEST))
     subject = descriptor(OCI_MANIFEST, digest_of(body), len(body))
     said = Artifact("application/vnd.example.said.v1+json", (), subject=digest_of(body))
-    await _upload(talk, name, b"{}")
+    await upload(talk, name, b"{}")
     about = said.manifest(subject)
     place = f"/v2/{name}/manifests/{digest_of(about)}"
-    await talk.step("store one", _manifest(place, about, OCI_MANIFEST))
-    await talk.step("list", _get(path), _index)
+    await talk.step("store one", manifest(place, about, OCI_MANIFEST))
+    await talk.step("list", read(path), _index)
     for kind in (said.artifact_type, OCI_EMPTY):
         query = f"artifactType={quote(kind, safe='')}"
-        await talk.step(f"list those of type {kind}", _get(path, query), _index)
+        await talk.step(f"list those of type {kind}", read(path, query), _index)
 
 
 async def login(talk: Conversation, name: str) -> None:
@@ -200,33 +205,34 @@ async def login(talk: Conversation, name: str) -> None:
     body = NOTE.manifest(None)
     for who in (ANONYMOUS, MISTAKEN, UNKNOWN, OF_ANOTHER_SCHEME):
         async with of_another(talk, who) as other:
-            for what, question in _demanding(name, body).items():
+            for what, question in demanding(name, body).items():
                 await other.step(f"{what} as {who}", question)
     await talk.step("greet", Question("GET", "/v2/"))
     for content in NOTE.contents:
-        await _upload(talk, name, content)
+        await upload(talk, name, content)
     path = f"/v2/{name}/manifests/{digest_of(body)}"
-    await talk.step("store a manifest", _manifest(path, body, OCI_MANIFEST))
-    await talk.step("read a manifest", _get(path))
+    await talk.step("store a manifest", manifest(path, body, OCI_MANIFEST))
+    await talk.step("read a manifest", read(path))
     await talk.step("look for a blob", _head(f"/v2/{name}/blobs/{digest_of(LAYER.content)}"))
     async with of_another(talk, ANONYMOUS) as other:
-        await other.step("read as anonymous what is there", _get(path))
+        await other.step("read as anonymous what is there", read(path))
 
 
-def _demanding(name: str, body: bytes) -> dict[str, Question]:
+def demanding(name: str, body: bytes) -> dict[str, Question]:
+    """Requests to which a registry answers with what it demands."""
     path = f"/v2/{name}"
     blob, start = f"{path}/blobs/{ABSENT}", f"{path}/blobs/uploads/"
     mount = f"mount={quote(ABSENT)}&from={quote(name, safe='')}"
     return {
         "greet": Question("GET", "/v2/"),
         "look for a blob": _head(blob),
-        "read a blob": _get(blob),
+        "read a blob": read(blob),
         "begin an upload": Question("POST", start),
         "mount": Question("POST", start, mount),
         "look for a manifest": _head(f"{path}/manifests/{ABSENT}"),
-        "read a manifest": _get(f"{path}/manifests/{ABSENT}"),
-        "read a tag": _get(f"{path}/manifests/v1"),
-        "store a manifest": _manifest(f"{path}/manifests/{digest_of(body)}", body, OCI_MANIFEST),
+        "read a manifest": read(f"{path}/manifests/{ABSENT}"),
+        "read a tag": read(f"{path}/manifests/v1"),
+        "store a manifest": manifest(f"{path}/manifests/{digest_of(body)}", body, OCI_MANIFEST),
     }
 
 

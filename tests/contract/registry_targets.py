@@ -26,10 +26,15 @@ from tests.contract.registry_contracts import (
     OF_ANOTHER_SCHEME,
     UNKNOWN,
 )
+from tests.contract.registry_tokens import CONTRACTS as TOKEN_CONTRACTS
+from tests.contract.registry_tokens import GUESSING, IDENTIFIED, LOGGED_IN, PATH
 from tests.contract.targets import Target
+from tests.contract.token_server import TokenServer
+from tests.support.registry import Front
 
-_HEADERS = {"User-Agent": "contract"}
+_HEADERS = {"User-Agent": "tidegate-registry/contract"}
 _USER, _PASSWORD = "builder", "pass:word"
+_IDENTIFIED = Login(_USER, _PASSWORD, IDENTIFIED)
 
 
 @asynccontextmanager
@@ -74,6 +79,25 @@ async def real_locked(directory: Path) -> AsyncIterator[Target]:
 
 
 @asynccontextmanager
+async def simulated_with_tokens(directory: Path) -> AsyncIterator[Target]:
+    """The sandbox's registry behind the double that our clients' tests have before it."""
+    async with _simulated(Registry(directory)) as url, Front(url).running() as front:
+        front.rule = TokenServer(_IDENTIFIED).demanding(front)
+        yield _asking(f"http://{front.address}", f"http://{front.address}")
+
+
+@asynccontextmanager
+async def real_with_tokens(directory: Path) -> AsyncIterator[Target]:
+    """Distribution's registry, which takes the tokens of our double of a token server."""
+    directory.mkdir(parents=True, exist_ok=True)
+    async with (
+        TokenServer(_IDENTIFIED).running() as server,
+        distribution(directory, server.authentication(directory)) as url,
+    ):
+        yield _asking(url, server.realm.removesuffix(PATH))
+
+
+@asynccontextmanager
 async def distribution(directory: Path, authentication: Mapping[str, Any]) -> AsyncIterator[str]:
     """Distribution's registry on a free port, its content in the directory; its URL."""
     (port,) = ports.free(1)
@@ -109,14 +133,21 @@ def _locked(url: str) -> Target:
     return Target(url, _shown(Login(_USER, _PASSWORD)), others=others)
 
 
+def _asking(url: str, server: str) -> Target:
+    guess = Login(_USER, "guessed")
+    shown = {LOGGED_IN: _IDENTIFIED, GUESSING: guess, IDENTIFIED: None}
+    others = {name: Target(server, _shown(login)) for name, login in shown.items()}
+    return Target(url, _HEADERS, others=others)
+
+
 def _shown(login: Login | None) -> dict[str, str]:
     return {"Authorization": login.basic, **_HEADERS} if login else _HEADERS
 
 
-async def speak(contract: str, target: Target) -> list[Step]:
-    """Hold the conversation of one contract, in a fresh repository; its steps."""
+async def speak(contract: str, target: Target, steps: list[Step]) -> None:
+    """Hold the conversation of one contract, in a fresh repository; each of its steps is added."""
     repository = f"contract/{secrets.token_hex(4)}"
     async with conversation(target, MASKS) as talk:
+        talk.steps = steps
         talk.names = {repository: "{repository}"}
-        await CONTRACTS[contract](talk, repository)
-    return talk.steps
+        await {**CONTRACTS, **TOKEN_CONTRACTS}[contract](talk, repository)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 KUBERNETES_AGENT = "tidegate/"
+REGISTRY_AGENT = "tidegate-registry/"
 PROMETHEUS_AGENT = "python-requests/"
 
 _DIGEST = re.compile(r"sha(256:[a-f0-9]{64}|512:[a-f0-9]{128})")
@@ -29,6 +30,8 @@ _RESOURCE = re.compile(
     r"(?P<root>/api/[^/]+|/apis/[^/]+/[^/]+)(?P<inside>/namespaces/[^/]+(?=/))?"
     r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+)(?P<rest>/.*)?)?"
 )
+_FORM = "application/x-www-form-urlencoded"
+_TOKEN_QUERY = frozenset({"account", "client_id", "scope", "service"})
 _SLACK = re.compile(r"/api/(?P<method>[a-z]+(?:\.[a-zA-Z]+)+)")
 _MATCHER = re.compile(r'(?P<operator>=~|!~|!=|=)"(?:[^"\\]|\\.)*"')
 
@@ -49,10 +52,13 @@ def shape_of(request: Request) -> str | None:
     """The request's shape in one line; None when it is to none of the systems under contract.
 
     It says the system, the method, the path as a template, the names of the query's parameters,
-    the content type and what kind of object the body is.
+    the content type and what kind of object the body is. What a client of ours asks in no known
+    form has its path as it is: nobody has listed that.
     """
     if request.path.startswith("/v2/"):
         return _of_registry(request)
+    if request.agent.startswith(REGISTRY_AGENT):
+        return _of_token_server(request)
     if _SLACK.fullmatch(request.path):
         return f"slack {request.method} {request.path} {request.content_type}".rstrip()
     if request.agent.startswith(KUBERNETES_AGENT):
@@ -77,12 +83,18 @@ def _of_registry(request: Request) -> str:
     return _line("registry", request.method, template, asked, body)
 
 
-def _of_kubernetes(request: Request) -> str | None:
-    if request.path == "/version":
-        return _line("kubernetes", request.method, request.path, [], "")
+def _of_token_server(request: Request) -> str:
+    """Where a registry sends us for a token is anywhere: its own path, at its own address."""
+    names = _names(request.query)
+    asks = request.method == "POST" and request.content_type == _FORM
+    path = "{realm}" if asks or (_TOKEN_QUERY.issuperset(names) and names) else request.path
+    return _line("registry", request.method, path, names, request.content_type)
+
+
+def _of_kubernetes(request: Request) -> str:
     found = _RESOURCE.fullmatch(request.path)
     if found is None:
-        return None
+        return _line("kubernetes", request.method, request.path, _names(request.query), "")
     inside = "/namespaces/{namespace}" if found["inside"] else ""
     template = f"{found['root']}{inside}/{found['plural']}"
     rest = found["rest"] or ""

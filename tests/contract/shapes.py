@@ -1,6 +1,6 @@
 """Writes the list of request shapes: `python -m tests.contract.shapes`.
 
-The tests of our clients and activities are run, and what they send is reduced and listed.
+The tests of our clients and of what uses them are run; what they send is reduced and listed.
 """
 
 from __future__ import annotations

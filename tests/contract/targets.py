@@ -26,7 +26,8 @@ class Masks:
 
     `values` are keys whose value is replaced by its name in angle brackets, `dropped` keys that
     are left out, `distinct` keys of lists in which a repetition says nothing, `texts` (pattern,
-    replacement) pairs applied to every remaining text.
+    replacement) pairs applied to every remaining text. Of headers only `headers` are compared, and
+    always Retry-After, which our clients obey whoever sends it.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)

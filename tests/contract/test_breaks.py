@@ -29,7 +29,8 @@ CASES += [
     if re.search(one.shapes, shape)
     for fault in one.breaks
 ]
-IMPATIENCE_SECONDS = 3.0
+# Longer than a watch goes on whose bookmark is not found to be one.
+IMPATIENCE_SECONDS = 6.0
 
 
 @pytest.mark.parametrize(
@@ -43,20 +44,23 @@ async def test_a_broken_sandbox_fails(
         async with front.running() as broken:
             found = await spoken(contract, broken, front)
     assert front.reached.is_set()
-    assert differences(expected(contract), found)
+    # That it breaks off is no proof: an answer before that must differ from what is expected.
+    assert differences(expected(contract)[: len(found)], found)
 
 
 async def spoken(contract: str, target: Target, front: Front) -> list[Step]:
-    """The steps; none when the break ends the conversation, or keeps it from ever ending."""
-    speaking = asyncio.ensure_future(catalogue.speak(contract, target))
+    """The steps, as far as they come when the break ends the conversation or lets it never end."""
+    steps: list[Step] = []
+    speaking = asyncio.ensure_future(catalogue.speak(contract, target, steps))
     reaching = asyncio.ensure_future(front.reached.wait())
     try:
         await asyncio.wait({speaking, reaching}, return_when=asyncio.FIRST_COMPLETED)
-        return await asyncio.wait_for(speaking, IMPATIENCE_SECONDS)
+        await asyncio.wait_for(speaking, IMPATIENCE_SECONDS)
     except (*BROKEN_OFF, TimeoutError):
-        return []
+        return steps
     finally:
         reaching.cancel()
+    return steps
 
 
 @pytest.mark.parametrize("contract", catalogue.OF_SANDBOX)

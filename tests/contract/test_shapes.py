@@ -4,6 +4,7 @@ import pytest
 
 from tests.contract import catalogue
 from tests.contract.breaks import breaks_of
+from tests.contract.expectations import shapes_of
 from tests.contract.listed import listed_shapes
 from tests.contract.requests import Request, shape_of
 
@@ -14,6 +15,12 @@ OBJECT = b'{"kind": "Deployment"}'
 @pytest.mark.parametrize("shape", listed_shapes())
 def test_every_request_of_our_clients_has_a_contract(shape: str) -> None:
     assert catalogue.contract_for(shape), f"write a contract for {shape}, see catalogue.py"
+
+
+def test_a_refusal_alone_is_no_contract() -> None:
+    refused = "kubernetes GET /api/v1/namespaces"
+    assert refused in shapes_of("kubernetes/forbidden")
+    assert catalogue.contract_for(refused) is None
 
 
 @pytest.mark.parametrize("shape", listed_shapes())
@@ -46,6 +53,8 @@ def test_the_list_is_sorted_and_says_each_shape_once() -> None:
         (Request("GET", "/api/v1/namespaces/staging"), "GET /api/v1/namespaces/{name}"),
         (Request("GET", "/api/v1/nodes"), "GET /api/v1/nodes"),
         (Request("GET", "/version"), "GET /version"),
+        (Request("GET", "/apis/apps/v1"), "GET /apis/apps/v1"),
+        (Request("GET", "/openapi/v3", "hash=1"), "GET /openapi/v3?hash"),
     ],
 )
 def test_names_and_values_are_taken_out_of_requests_to_kubernetes(
@@ -91,6 +100,25 @@ def test_of_a_query_to_prometheus_the_operators_of_its_matchers_are_left() -> No
     query = "query=up%7Ba%3D%22x%3D1%22%2Cb%3D~%22y%22%7D%5B5m%5D&time=1"
     request = Request("GET", "/tenant/api/v1/query", query, agent="python-requests/2")
     assert shape_of(request) == "prometheus GET /api/v1/query?query&time metric{= =~}[range]"
+
+
+@pytest.mark.parametrize(
+    ("request_", "shape"),
+    [
+        (Request("GET", "/token", "service=a&scope=b"), "GET {realm}?scope&service"),
+        (
+            Request("POST", "/auth", "", "application/x-www-form-urlencoded"),
+            "POST {realm} application/x-www-form-urlencoded",
+        ),
+        (Request("GET", "/elsewhere"), "GET /elsewhere"),
+        (Request("GET", "/elsewhere", "signature=1"), "GET /elsewhere?signature"),
+    ],
+)
+def test_a_registry_client_that_asks_elsewhere_asks_for_a_token_or_is_not_known(
+    request_: Request, shape: str
+) -> None:
+    found = shape_of(Request(**{**vars(request_), "agent": "tidegate-registry/1"}))
+    assert found == f"registry {shape}"
 
 
 def test_requests_of_others_have_no_shape() -> None:
