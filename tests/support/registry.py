@@ -73,32 +73,6 @@ class Front:
             return web.Response(status=response.status, headers=kept, body=await response.read())
 
 
-def bearer_required(front: Front, user: str, password: str) -> Rule:
-    """Only who shows a token for the asked scope passes; `/token` gives it to user and password."""
-    wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-
-    async def rule(request: web.Request) -> web.StreamResponse | None:
-        authorization = request.headers.get("Authorization", "")
-        if request.path == "/token":
-            if authorization != wanted:
-                return web.json_response({"details": "incorrect username or password"}, status=401)
-            scope, service = request.query["scope"], request.query["service"]
-            return web.json_response({"token": f"{service}/{scope}"})
-        name = request.path.removeprefix("/v2/").partition("/manifests")[0].partition("/blobs")[0]
-        actions = "pull" if request.method in ("GET", "HEAD") else "pull,push"
-        scope = f"repository:{name}:{actions}"
-        if authorization == f"Bearer sandbox/{scope}":
-            return None
-        challenge = f'Bearer realm="http://{front.address}/token",service="sandbox",scope="{scope}"'
-        return web.json_response(
-            {"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]},
-            status=401,
-            headers={"WWW-Authenticate": challenge},
-        )
-
-    return rule
-
-
 def basic_required(user: str, password: str) -> Rule:
     """Only who shows user and password by the Basic scheme passes."""
     wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
