@@ -8,7 +8,7 @@ CLUSTER_STAMP := $(VENV)/.cluster-ready
 UV_FLAGS := --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real test-cluster cluster-up cluster-shell cluster-down cluster-control lint histories format bench lock schema generated-current test-full pictures clean
+.PHONY: help bench-judge demo test test-real test-cluster cluster-up cluster-shell cluster-down cluster-control lint histories format bench lock schema generated-current test-full pictures clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ format: $(STAMP) ## write the code in its one form
 bench: $(STAMP) $(WHEELHOUSE)/.ready ## one release in the sandbox, measured: goal beside figure, JSON too
 	@$(BIN)/python -m benchmarks.release --wheelhouse $(WHEELHOUSE)
 	@$(BIN)/python -m benchmarks.startup
+
+bench-judge: $(STAMP) ## the judge and three incumbents on the same streams: goal beside figure (<= 10 min, 2 cores)
+	@$(BIN)/python -m benchmarks.judge $(if $(FULL),--full)
 
 lock: $(STAMP) ## resolve pyproject.toml into requirements/*.txt
 	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 \
