@@ -6,6 +6,7 @@ whenever one asks.
 
 from domain.judge.counts import Block, Counts
 from domain.judge.decision import judge
+from domain.judge.interval import RatioInterval
 from domain.judge.rules import JudgeRules, OnQuiet, PromoteBy, margin_for
 from domain.judge.state import JudgeState, next_step, observe, start
 from domain.judge.verdict import Judgement, Reason, Thresholds, Verdict
@@ -18,6 +19,7 @@ __all__ = [
     "Judgement",
     "OnQuiet",
     "PromoteBy",
+    "RatioInterval",
     "Reason",
     "Thresholds",
     "Verdict",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from domain.judge.bets import FloorBet, non_inferiority_bet, regression_bet, within_limit
+from domain.judge.interval import RatioInterval, ratio_interval
 from domain.judge.rules import JudgeRules
 from domain.judge.state import JudgeState
 
@@ -43,6 +44,11 @@ class Case:
         if limit is None or state.limit is None:
             return 1.0
         return FloorBet(limit).evidence(state.limit)
+
+    def ratio(self, metric: str) -> RatioInterval | None:
+        """Which canary / stable the rollout has not refuted; None while nothing is known."""
+        wealth = self.state.metrics[metric].ratio
+        return ratio_interval(wealth) if wealth is not None and self.rules.control_arm else None
 
     def evidence(self) -> float:
         """The weighted mean over all metrics (Vovk and Wang: valid under any dependence)."""

@@ -34,6 +34,7 @@ def worse(case: Case) -> str:
         f" if it were no worse{_tolerance(case)}, evidence this strong would occur in at most"
         f" {_one_of(case.counted_evidence())} rollouts (limit {_one_of(case.rules.roll_back_at)});"
         " assumes nothing about the baseline, but that no fault sticks to one pod over blocks"
+        f"{_interval(case, metric)}"
     )
 
 
@@ -58,7 +59,7 @@ def relative(case: Case) -> str:
         f"Promoted: {'; '.join(_both(metric, _told(case, metric)) for metric in proven)};"
         f" a canary {margin:g}x worse would look this good in at most {_one_of(weakest)} rollouts"
         f" (limit {_one_of(case.rules.promote_at)}); compared with stable, assumes nothing about"
-        f" the baseline{_neutral_note(case)}"
+        f" the baseline{''.join(_interval(case, metric) for metric in proven)}{_neutral_note(case)}"
     )
 
 
@@ -168,7 +169,8 @@ def gathering(case: Case, needed: timedelta | None) -> str:
     return (
         f"Holding on {metric}: e={_figure(case.proof(metric))} of {case.rules.promote_at:g} needed"
         f" to {ruled_out}; evidence of regression e={_figure(case.evidence())} of"
-        f" {case.rules.roll_back_at:g}{_outlook(case, needed)}{_basis(case)}"
+        f" {case.rules.roll_back_at:g}{_interval(case, metric)}{_outlook(case, needed)}"
+        f"{_basis(case)}"
     )
 
 
@@ -223,6 +225,19 @@ def _basis(case: Case) -> str:
 
 def _limits_only() -> str:
     return "judged against the plan's limits only: no stable serves beside it"
+
+
+def _interval(case: Case, metric: str) -> str:
+    ratio = case.ratio(metric)
+    if ratio is None or (ratio.upper is None and ratio.lower < 1):
+        return ""
+    if ratio.upper is None:
+        told = f"more than {ratio.lower:g}x"
+    elif ratio.lower == 0:
+        told = f"less than {ratio.upper:g}x"
+    else:
+        told = f"{ratio.lower:g}x to {ratio.upper:g}x"
+    return f"; over the rollout {metric} are {told} stable's ({_whole(ratio.confidence)} interval)"
 
 
 def _tolerance(case: Case) -> str:

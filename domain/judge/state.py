@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from domain.errors import PermanentFailure
 from domain.judge.bets import FloorBet, Wealth, non_inferiority_bet, regression_bet
 from domain.judge.counts import Block, Counts
+from domain.judge.interval import observe_ratio, start_ratio
 from domain.judge.rules import JudgeRules
 
 # How much of the past `Recent` keeps per block: its memory is about five blocks.
@@ -40,7 +41,8 @@ class MetricState(BaseModel):
     """Wealth of one metric's bets and its counts.
 
     `worse`, `not_worse` (one per margin), `floor` and `rollout` run over the whole rollout, since
-    alpha is spent once; `limit`, `step` and `recent` begin anew with each step.
+    alpha is spent once; so does `ratio`, for the interval (None: begun by the next block).
+    `limit`, `step` and `recent` begin anew with each step.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,6 +51,7 @@ class MetricState(BaseModel):
     not_worse: tuple[Wealth, ...]
     floor: Wealth | None = None
     floor_peak: float = 0.0
+    ratio: Wealth | None = None
     rollout: Counts = Counts()
     limit: Wealth | None = None
     step: Counts = Counts()
@@ -197,6 +200,7 @@ def _observe_metric(metric: MetricState, rules: JudgeRules, name: str, block: Bl
 def _compared(metric: MetricState, rules: JudgeRules, counts: Counts) -> dict[str, object]:
     return {
         "worse": regression_bet(rules.rho0).observe(metric.worse, counts),
+        "ratio": observe_ratio(metric.ratio or start_ratio(), counts),
         "not_worse": tuple(
             non_inferiority_bet(margin).observe(wealth, counts)
             for margin, wealth in zip(rules.margins, metric.not_worse, strict=True)
