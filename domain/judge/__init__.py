@@ -4,7 +4,7 @@
 whenever one asks.
 """
 
-from domain.judge.counts import Block, Counts
+from domain.judge.counts import Block, Counts, Histogram, Pods
 from domain.judge.decision import judge
 from domain.judge.interval import RatioInterval
 from domain.judge.rules import JudgeRules, OnQuiet, PromoteBy, margin_for
@@ -14,10 +14,12 @@ from domain.judge.verdict import Judgement, Reason, Thresholds, Verdict
 __all__ = [
     "Block",
     "Counts",
+    "Histogram",
     "JudgeRules",
     "JudgeState",
     "Judgement",
     "OnQuiet",
+    "Pods",
     "PromoteBy",
     "RatioInterval",
     "Reason",

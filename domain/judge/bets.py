@@ -70,7 +70,10 @@ class ShareBet:
 
     def observe(self, wealth: Wealth, counts: Counts) -> Wealth:
         """Wealth after one block; a block that tells nothing changes nothing, wherever it lies."""
-        factors = self.factors(counts)
+        return self.multiply(wealth, self.factors(counts))
+
+    def multiply(self, wealth: Wealth, factors: tuple[float, ...] | None) -> Wealth:
+        """Wealth after one block whose factors (one per alternative, None: nothing) are known."""
         if factors is None:
             return wealth
         block = wealth.blocks + 1

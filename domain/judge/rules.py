@@ -38,6 +38,7 @@ class JudgeRules(BaseModel):
     `limits` and `floors` are bad shares per metric in (0, 1); `margins` lists the margin of every
     step of the rollout, since each has its process from the first block on. `control_arm` is false
     where no stable serves beside the canary (first release, 100 %): then the limits alone judge.
+    `pod_votes` compares pods one by one where blocks carry them and their traffic is about equal.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,6 +62,7 @@ class JudgeRules(BaseModel):
     on_quiet: OnQuiet = OnQuiet.advance
     promote: PromoteBy = PromoteBy.any
     control_arm: bool = True
+    pod_votes: bool = True
 
     @model_validator(mode="after")
     def _margin_has_its_process(self) -> Self:

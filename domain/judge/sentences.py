@@ -8,6 +8,7 @@ from datetime import timedelta
 from domain.judge.case import Case
 from domain.judge.counts import Counts
 from domain.judge.outlook import CAUGHT_RATE, caught_probability, request_rate
+from domain.judge.votes import EQUAL_TRAFFIC
 
 NOUNS = {
     "errors": ("requests", "bad ones"),
@@ -25,6 +26,9 @@ def worse(case: Case) -> str:
     if counts.bad == 0:
         counts = case.state.metrics[metric].rollout
     whole, part = NOUNS.get(metric, ("requests", f"{metric} events"))
+    leading = case.leading_edge(metric)
+    if leading is not None:
+        counts, part = leading.rollout, f"ones slower than {leading.edge:g} s"
     share = counts.canary_requests / max(counts.canary_requests + counts.stable_requests, 1)
     bad_share = counts.canary_bad / max(counts.bad, 1)
     return (
@@ -33,9 +37,26 @@ def worse(case: Case) -> str:
         f" over {_blocks(case.state.step_blocks)};"
         f" if it were no worse{_tolerance(case)}, evidence this strong would occur in at most"
         f" {_one_of(case.counted_evidence())} rollouts (limit {_one_of(case.rules.roll_back_at)});"
-        " assumes nothing about the baseline, but that no fault sticks to one pod over blocks"
+        f" assumes nothing about the baseline, but that {_sticking(case, metric)}"
         f"{_interval(case, metric)}"
     )
+
+
+def _sticking(case: Case, metric: str) -> str:
+    """What the comparison assumes about faults, by arm or by pod."""
+    state = case.state.metrics[metric]
+    if case.leading_edge(metric) is None and state.voted:
+        return (
+            f"causes hit pods, not an arm: in {_blocks(state.voted)} of the rollout its pods were"
+            " compared one by one"
+        )
+    told = "no fault sticks to one pod over blocks"
+    if state.unequal:
+        told += (
+            f" (pods were not compared one by one: in {_blocks(state.unequal)} one had more than"
+            f" {EQUAL_TRAFFIC:g}x the traffic of another)"
+        )
+    return told
 
 
 def over_limit(case: Case) -> str:
