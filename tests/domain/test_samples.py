@@ -291,7 +291,7 @@ def test_nothing_is_lost_or_counted_twice_at_any_clock(
     assert sum(block.stable_requests for block in blocks) == sum(grown[1:])
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 1e300])
 def test_a_value_that_is_no_count_drops_its_block_in_both_arms_and_is_named(value: float) -> None:
     samples = read(total("c", [0, 10, value, 30, 40]), STABLE, 5)
     assert [block.start for block in samples.blocks] == [SINCE + n * LENGTH for n in (0, 1, 3, 4)]
@@ -441,9 +441,7 @@ def test_one_canary_pod_is_not_counted_by_pod() -> None:
     assert read(total("c", [0, 10]), STABLE, 2).blocks[1].pods is None
 
 
-def test_a_pod_that_appears_and_vanishes_inside_a_block_counts_from_its_birth_to_its_last_scrape() -> (
-    None
-):
+def test_a_pod_that_appears_and_vanishes_inside_a_block_counts_while_it_was_scraped() -> None:
     short = Arm(
         counts=(series("c", [0, 10, 20]), series("d", [None, 8, None])),
         started={"d": SINCE + timedelta(seconds=11)},
@@ -519,5 +517,5 @@ def test_no_values_whatsoever_end_in_a_traceback_or_in_negative_counts(
         )
     )
     samples = read(canary, STABLE, 6, SLOW_ABOVE)
-    wrong = [v for given_ in values for v in given_ if v is not None and not 0 <= v < math.inf]
+    wrong = [v for given_ in values for v in given_ if v is not None and not 0 <= v <= 2**53]
     assert not wrong or samples.broken
