@@ -82,7 +82,7 @@ class Case:
         if metric not in self.rules.floors:
             return True
         peak = self.state.metrics[metric].floor_peak
-        return peak >= 1 / (self.rules.alpha * self.weight(metric))
+        return peak >= self.rules.arms / (self.rules.alpha * self.weight(metric))
 
     def worst(self) -> str:
         """The metric that brings most of the counted evidence, else of the evidence."""

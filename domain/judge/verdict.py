@@ -38,7 +38,7 @@ class Reason(StrEnum):
 
 
 class Thresholds(BaseModel):
-    """The evidence at which the judge rolls back and promotes: 1 / alpha and 1 / beta."""
+    """The evidence at which the judge rolls back and promotes: k / alpha and 1 / beta."""
 
     model_config = ConfigDict(frozen=True)
 

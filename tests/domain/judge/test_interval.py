@@ -164,14 +164,17 @@ def test_a_rollback_shows_its_interval() -> None:
     found = judgement.ratios["errors"]
     assert found.lower >= 2
     assert judgement.sentence.endswith(
-        f"; over the rollout errors are more than {found.lower:g}x stable's (95 % interval)"
+        f"; over the rollout the rate of errors is more than {found.lower:g}x stable's (95 % interval)"
     )
 
 
 def test_a_promotion_shows_its_interval() -> None:
     judgement = judge(after(RULES, [counts(100, 1, 900, 9)] * 60), RULES, timedelta(minutes=10))
     assert judgement.ratios["errors"] == RatioInterval(lower=0.9, upper=2.0)
-    assert "; over the rollout errors are 0.9x to 2x stable's (95 % interval)" in judgement.sentence
+    assert (
+        "; over the rollout the rate of errors is 0.9x to 2x stable's (95 % interval)"
+        in judgement.sentence
+    )
 
 
 def test_nothing_is_said_of_a_ratio_that_is_not_known() -> None:
