@@ -164,7 +164,8 @@ def test_a_rollback_shows_its_interval() -> None:
     found = judgement.ratios["errors"]
     assert found.lower >= 2
     assert judgement.sentence.endswith(
-        f"; over the rollout the rate of errors is more than {found.lower:g}x stable's (95 % interval)"
+        f"; over the rollout the rate of errors is more than {found.lower:g}x stable's"
+        " (95 % interval)"
     )
 
 
