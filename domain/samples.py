@@ -204,7 +204,7 @@ def _parsed(edge: str) -> float | None:
 
 
 def _read(arm: Arm, span: Span, edges: frozenset[float], faults: Faults) -> _ArmReading:
-    reading = _ArmReading()
+    reading, counted = _ArmReading(), (span.since, span.after)
     totals = arm.counts or tuple(item for item in arm.buckets if _edge(item) == math.inf)
     under = tuple(item for item in arm.buckets if _edge(item) in edges)
     for pod, members in by_pod([*totals, *under], faults):
@@ -212,14 +212,14 @@ def _read(arm: Arm, span: Span, edges: frozenset[float], faults: Faults) -> _Arm
         reading.times[pod] = times = times_of(members)
         born = _born(arm, pod, span)
         _name_doubts(arm, pod, times, span, faults)
-        for item, time, grown in differences(members, times, born, span.since):
+        for item, time, grown in differences(members, times, born, counted):
             scrape = reading.scrapes.setdefault((pod, time), _Scrape())
             _tally(scrape, item, grown)
     for pod, members in by_pod(arm.restarts, faults):
         times = times_of(members)
         reading.times.setdefault(pod, times)
-        grown_ = differences(members, times, _born(arm, pod, span), span.since)
-        reading.restarts += [(time, grown) for _, time, grown in grown_]
+        restarts = differences(members, times, _born(arm, pod, span), counted)
+        reading.restarts += [(time, grown) for _, time, grown in restarts]
     _refuse_impossible(reading.scrapes, faults)
     return reading
 

@@ -11,7 +11,6 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
 
 # Labels that tell who scraped, not what was counted: equal but for these is counted twice.
 SCRAPER_LABELS = frozenset(
@@ -85,14 +84,23 @@ def by_pod(series: Iterable[Series], faults: Faults) -> Iterator[tuple[str, list
             faults.throughout(item, "the same series twice: it is scraped by two jobs")
             continue
         identities.add((item.pod, labels))
-        if any(later[0] <= earlier[0] for earlier, later in pairwise(item.points)):
+        if not _in_order(item.points):
             faults.throughout(item, "scrapes are repeated or out of order")
             continue
         for time, value in item.points:
-            if not _is_count(value):
+            if not 0 <= value <= LARGEST_COUNT:
                 faults.at(item, f"value {value:g} is not a count", time)
         pods.setdefault(item.pod, []).append(item)
     yield from pods.items()
+
+
+def _in_order(points: tuple[tuple[float, float], ...]) -> bool:
+    before = -math.inf
+    for time, _ in points:
+        if time <= before:
+            return False
+        before = time
+    return True
 
 
 def _is_count(value: float) -> bool:
@@ -109,14 +117,24 @@ def times_of(members: list[Series]) -> list[float]:
 
 
 def differences(
-    members: list[Series], times: list[float], born: float | None, since: datetime
+    members: list[Series],
+    times: list[float],
+    born: float | None,
+    between: tuple[datetime, datetime],
 ) -> Iterator[tuple[Series, float, float]]:
-    """(series, scrape time, growth) per scrape of one pod, from the weight change on."""
+    """(series, scrape time, growth) per scrape of one pod, from the weight change on.
+
+    `between`: when the weight changed, and until when all is counted already.
+    """
     resets = sorted(_resets(members))
-    change = since.timestamp() - TIMING_SLACK
+    change, counted = (moment.timestamp() - TIMING_SLACK for moment in between)
     for item in members:
+        first = bisect_left(item.points, (counted,))
         previous = _base(times, item.points[0][0], born)
-        for time, value in item.points:
+        if first > 0:
+            before = item.points[first - 1]
+            previous = before if _is_count(before[1]) else None
+        for time, value in item.points[first:]:
             if not _is_count(value):
                 previous = None
                 continue
@@ -128,12 +146,14 @@ def differences(
 
 
 def _resets(members: list[Series]) -> set[float]:
-    return {
-        later[0]
-        for item in members
-        for earlier, later in pairwise(item.points)
-        if 0 <= later[1] < earlier[1]
-    }
+    found: set[float] = set()
+    for item in members:
+        before = -math.inf
+        for time, value in item.points:
+            if 0 <= value < before:
+                found.add(time)
+            before = value
+    return found
 
 
 def _base(times: list[float], first: float, born: float | None) -> tuple[float, float] | None:
