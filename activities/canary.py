@@ -11,51 +11,50 @@ from activities.archive import Archive
 from activities.beat import heartbeats
 from activities.demand import Demand
 from domain.bundle import RecordReference
-from domain.canary import ERRORS, METRICS, RESTARTS, SLOW
-from domain.errors import TransientFailure
+from domain.errors import PermanentFailure, TransientFailure
 from domain.judge.counts import Block
 from domain.judge.decision import judge
-from domain.judge.state import JudgeState, next_step, observe, start
+from domain.judge.rules import Control
+from domain.judge.state import JudgeState, observe
 from domain.judge.verdict import Judgement, Verdict
+from domain.observed import (
+    BlockChunk,
+    ObservedBlocks,
+    begin,
+    known_to,
+    spoken_of,
+    with_restarts,
+)
 from domain.records import Record
-from domain.samples import Span
+from domain.samples import Samples, Span
 from domain.steps import Observation, ObserveStep
+
+__all__ = ["BlockChunk", "Canary", "ObservedBlocks", "Progress"]
 
 SHORTEST_POLL = timedelta(milliseconds=250)
 LONGEST_POLL = timedelta(seconds=5)
 # About 40 KiB: what a heartbeat carries, and what one record holds.
 CHUNK_BLOCKS = 100
+# So do as many counts of single pods.
+CHUNK_PODS = 3_000
+# What cannot be used is told by its latest examples.
+TOLD_LEFT_OUT = 3
+TOLD_LENGTH = 240
 STORE_WITHIN = timedelta(seconds=10)
-
-
-class BlockChunk(Record):
-    """Some of an observation's blocks, stored while it goes on."""
-
-    blocks: tuple[Block, ...]
-
-
-class ObservedBlocks(Record):
-    """What an auditor needs to recompute a judgement: the request, every block, the answer.
-
-    The blocks are those of the records `earlier` (each a BlockChunk), then `blocks`.
-    """
-
-    step: ObserveStep
-    earlier: tuple[RecordReference, ...]
-    blocks: tuple[Block, ...]
-    judgement: Judgement
 
 
 class Progress(Record):
     """What survives a lost worker, in the heartbeat: small, however long the watch is.
 
-    `blocks` are judged and not stored yet; those before them lie in `chunks`.
+    `blocks` are judged and not stored yet; those before them lie in `chunks`. `left_out` is what
+    could not be used since the last block.
     """
 
     state: JudgeState
     after: datetime
     chunks: tuple[RecordReference, ...] = ()
     blocks: tuple[Block, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 class Canary:
@@ -79,6 +78,7 @@ class Canary:
                 progress = await self._take_blocks(request, progress, now)
                 pulse.carry(progress)
                 judgement = judge(progress.state, request.rules, now - request.since)
+                judgement = spoken_of(judgement, progress.left_out)
                 if _is_final(request, judgement, now):
                     return await self._observation(request, progress, judgement)
                 progress = await self._with_full_chunk_stored(request, progress)
@@ -88,26 +88,30 @@ class Canary:
     async def _take_blocks(
         self, request: ObserveStep, progress: Progress, now: datetime
     ) -> Progress:
-        target = request.target
-        compared = target.stable.revision if target.stable and request.rules.control_arm else None
+        target, compared = request.target, _control(request)
         length = max(request.block, self._demand.scrape)
         span = Span.following(progress.state.since, progress.after, now, length)
         try:
             samples = await self._demand.blocks(target.revision, compared, span, request.slow_above)
         except TransientFailure as failure:
             activity.logger.warning("no data for %s: %s", target.revision, failure)
-            return progress
+            return progress.with_(left_out=(str(failure)[:TOLD_LENGTH],))
         for broken in samples.broken:
             activity.logger.warning("left out of the judgement of %s: %s", target.revision, broken)
-        state = _with_restarts(progress.state, request, samples.blocks)
-        judged = tuple(_judged(state, block) for block in samples.blocks)
+        state = with_restarts(progress.state, request, samples.blocks)
+        judged = tuple(known_to(state, block) for block in samples.blocks)
         for block in judged:
             state = observe(state, request.rules, block)
-        return progress.with_(state=state, after=samples.until, blocks=(*progress.blocks, *judged))
+        return progress.with_(
+            state=state,
+            after=samples.until,
+            blocks=(*progress.blocks, *judged),
+            left_out=_left_out(progress, samples),
+        )
 
     async def _with_full_chunk_stored(self, request: ObserveStep, progress: Progress) -> Progress:
         """Store blocks by the chunk; while the registry is away they stay in the heartbeat."""
-        if len(progress.blocks) < CHUNK_BLOCKS:
+        if not _fills_a_chunk(progress.blocks):
             return progress
         kind = f"blocks-{request.weight}{_suffix(request)}"
         chunk = BlockChunk(blocks=progress.blocks)
@@ -125,7 +129,11 @@ class Canary:
     ) -> Observation:
         """The answer with its record; only a promotion waits for a registry that is away."""
         observed = ObservedBlocks(
-            step=request, earlier=progress.chunks, blocks=progress.blocks, judgement=judgement
+            step=request,
+            earlier=progress.chunks,
+            blocks=progress.blocks,
+            judgement=judgement,
+            left_out=progress.left_out,
         )
         kind = f"verdict-{request.weight}{_suffix(request)}"
         record = None
@@ -146,39 +154,39 @@ def _resumed(request: ObserveStep) -> Progress:
     details = activity.info().heartbeat_details
     if details:
         return Progress.model_validate(details[0])
-    if request.state is None:
-        state = start(request.rules, (ERRORS, SLOW), request.since)
-    elif request.state.since < request.since:
-        # Clocks of Temporal and Prometheus may differ by a moment.
-        since = max(request.since, request.state.until or request.since)
-        state = next_step(request.state, since)
-    else:
-        state = request.state
+    state = begin(request)
     return Progress(state=state, after=state.until or state.since)
+
+
+def _control(request: ObserveStep) -> str | None:
+    """The revision that the canary is compared with; None: the limits alone judge it."""
+    if not request.rules.control_arm:
+        return None
+    if request.rules.control is Control.stable:
+        return request.target.stable.revision if request.target.stable else None
+    if request.baseline is None:
+        raise PermanentFailure(
+            f"{request.target.revision} is to be compared with a baseline of its age, and the step"
+            " names none: deploy stable's bundle again and name that revision, or say control:"
+            " stable"
+        )
+    return request.baseline
+
+
+def _left_out(progress: Progress, samples: Samples) -> tuple[str, ...]:
+    """What could not be used since the last block, the latest last."""
+    before = () if samples.blocks else progress.left_out
+    named = [str(broken)[:TOLD_LENGTH] for broken in samples.broken]
+    return tuple(dict.fromkeys([*before, *named]))[-TOLD_LEFT_OUT:]
+
+
+def _fills_a_chunk(blocks: tuple[Block, ...]) -> bool:
+    pods = sum(len(block.pods.canary_requests) for block in blocks if block.pods is not None)
+    return len(blocks) >= CHUNK_BLOCKS or pods >= CHUNK_PODS
 
 
 def _suffix(request: ObserveStep) -> str:
     return "-watch" if request.watch else ""
-
-
-def _with_restarts(
-    state: JudgeState, request: ObserveStep, blocks: tuple[Block, ...]
-) -> JudgeState:
-    """Judge restarts as well where the cluster counts them (kube-state-metrics is not everywhere).
-
-    A metric joins before the first block or not at all: evidence may not be chosen afterwards.
-    """
-    counted = any(RESTARTS in block.counts for block in blocks)
-    none_judged = state.until is None and not state.rollout_blocks
-    if counted and none_judged and RESTARTS not in state.metrics:
-        return start(request.rules, METRICS, state.since)
-    return state
-
-
-def _judged(state: JudgeState, block: Block) -> Block:
-    """The block without metrics that came too late to be judged."""
-    known = {name: counts for name, counts in block.counts.items() if name in state.metrics}
-    return block.model_copy(update={"counts": known})
 
 
 def _is_final(request: ObserveStep, judgement: Judgement, now: datetime) -> bool:

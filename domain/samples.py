@@ -7,39 +7,42 @@ extrapolate, and they lose the first value of a new series (a new pod, a new err
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
 
-from domain.judge.counts import Block, Counts
+from domain.judge.counts import Block, Counts, Histogram, Pods
+from domain.judge.votes import LEAST_CANARY_PODS
+from domain.scrapes import (
+    TIMING_SLACK,
+    Broken,
+    Faults,
+    Series,
+    by_pod,
+    differences,
+    moment,
+    times_of,
+)
+
+__all__ = ["Arm", "Broken", "Samples", "Series", "Span", "sample"]
 
 ERRORS = "errors"
 SLOW = "slow"
 RESTARTS = "restarts"
 # Probes and scrapes follow the number of pods, not the weight: they would bias the share.
 PROBE_ROUTES = frozenset({"/health", "/healthz", "/ready", "/readyz", "/livez", "/metrics"})
-# Labels that tell who scraped, not what was counted: equal but for these is counted twice.
-SCRAPER_LABELS = frozenset(
-    {"__name__", "job", "endpoint", "service", "prometheus", "prometheus_replica"}
-)
 # A block waits for this part of an arm's pods: one silent pod of many must not hold it.
 REPORTING_PART = 0.9
 LOOKBACK_BLOCKS = 6
 # A pod that missed as many scrapes is taken to be gone; until then its block waits for it.
 SILENT_INTERVALS = 3
-TIMING_SLACK = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One counter of one pod: labels and (unix seconds, value) per scrape, oldest first."""
-
-    pod: str
-    labels: Mapping[str, str]
-    points: tuple[tuple[float, float], ...]
+# Room for 1,000 pods with 12 buckets and 4 combinations of other labels.
+SERIES_LIMIT = 50_000
+# Kubernetes tells creation times by the second.
+CLOCK_SLACK = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +85,6 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """Data that cannot be used: the block it belongs to is left out, in both arms."""
-
-    pod: str
-    series: str
-    what: str
-    at: datetime
-
-    def __str__(self) -> str:
-        return f"{self.series} of pod {self.pod or '?'} at {self.at.isoformat()}: {self.what}"
-
-
-@dataclass(frozen=True, slots=True)
 class Samples:
     """The blocks, what was broken, and where the last block ended (`after` of the next span)."""
 
@@ -109,7 +99,18 @@ class _Scrape:
 
     requests: float = 0.0
     bad: float = 0.0
-    fast: float = 0.0
+    under: dict[float, float] = field(default_factory=dict)
+
+    def add(self, other: _Scrape) -> None:
+        """Take in another scrape, of the same pod or arm."""
+        self.requests += other.requests
+        self.bad += other.bad
+        for edge, count in other.under.items():
+            self.under[edge] = self.under.get(edge, 0.0) + count
+
+    def above(self, edge: float) -> float:
+        """Requests slower than the edge; all of them where no bucket was counted."""
+        return self.requests - self.under.get(edge, 0.0)
 
 
 @dataclass(slots=True)
@@ -121,31 +122,13 @@ class _ArmReading:
     times: dict[str, list[float]] = field(default_factory=dict)
     counts_requests: bool = False
 
-
-class _Faults:
-    """What was broken, and the stretches of time whose blocks are therefore left out."""
-
-    def __init__(self) -> None:
-        self.named: list[Broken] = []
-        self.stretches: list[tuple[float, float]] = []
-
-    def at(self, series: Series, what: str, time: float) -> None:
-        """One scrape is broken."""
-        self.named.append(_broken(series, what, time))
-        self.stretches.append((time, time))
-
-    def throughout(self, series: Series, what: str) -> None:
-        """The whole series is broken."""
-        self.everything(_broken(series, what, series.points[-1][0]))
-
-    def everything(self, fault: Broken) -> None:
-        """No block of this window can be trusted."""
-        self.named.append(fault)
-        self.stretches.append((-math.inf, math.inf))
-
-    def spoil(self, start: float, end: float) -> bool:
-        """Whether a block over `(start, end]` must be left out."""
-        return any(first <= end and last > start for first, last in self.stretches)
+    def inside(self, start: float, end: float) -> dict[str, _Scrape]:
+        """What each pod counted in the scrapes of `(start, end]`."""
+        pods: dict[str, _Scrape] = {}
+        for (pod, time), scrape in self.scrapes.items():
+            if start < time <= end:
+                pods.setdefault(pod, _Scrape()).add(scrape)
+        return pods
 
 
 def sample(
@@ -155,11 +138,16 @@ def sample(
 
     A block is one or more cells of `span.length` counted from `span.since`; it closes when the
     pods of both arms have reported. `stable` is None where none serves beside the canary. The
-    slow edge is the bucket edge nearest to `slow_above` that both arms have.
+    slow edge is the bucket edge nearest to `slow_above` that both arms have; beside a stable the
+    other common edges are the block's histogram. More than 50,000 series give no block at all.
     """
     arms = [canary] if stable is None else [canary, stable]
-    faults, edge = _Faults(), _nearest_edge(arms, slow_above)
-    readings = [_read(arm, span, edge, faults) for arm in arms]
+    if (refused := _too_many(arms, span)) is not None:
+        return Samples(blocks=(), broken=(refused,), until=span.after)
+    faults, common = Faults(), _common_edges(arms)
+    edge = _nearest_edge(common, slow_above)
+    others = common - {edge} if stable is not None and edge is not None else set()
+    readings = [_read(arm, span, _read_edges(edge, others), faults) for arm in arms]
     for pod in sorted(set(readings[0].times) & set(readings[-1].times) if stable else ()):
         faults.everything(Broken(pod, "every series", "matched by both arms", span.until))
     if slow_above is not None and edge is None and any(arm.buckets for arm in arms):
@@ -167,23 +155,40 @@ def sample(
         faults.named.append(Broken("", "le", what, span.until))
     blocks, until = [], span.after
     for start, end in _closed_cells(readings, span):
-        until = _moment(end)
+        until = moment(end)
         if not faults.spoil(start, end):
-            counts = _block_counts(readings, (start, end), edge)
-            blocks.append(Block(start=_moment(start), end=until, counts=counts))
+            blocks.append(_block(readings, (start, end), edge, sorted(others)))
     fresh = tuple(fault for fault in faults.named if fault.at > span.after)
     return Samples(blocks=tuple(blocks), broken=fresh, until=until)
 
 
-def _nearest_edge(arms: list[Arm], limit: timedelta | None) -> float | None:
+def _too_many(arms: list[Arm], span: Span) -> Broken | None:
+    found = sum(len(arm.buckets) + len(arm.counts) + len(arm.restarts) for arm in arms)
+    if found <= SERIES_LIMIT:
+        return None
+    what = (
+        f"{found:,} series are more than the limit of {SERIES_LIMIT:,}: drop labels or buckets"
+        " where the metric is scraped"
+    )
+    return Broken("", "the query", what, span.until)
+
+
+def _common_edges(arms: list[Arm]) -> set[float]:
+    per_arm = [{_edge(series) for series in arm.buckets} for arm in arms if arm.buckets]
+    common = set.intersection(*per_arm) if per_arm else set()
+    return {edge for edge in common if edge is not None and math.isfinite(edge)}
+
+
+def _nearest_edge(common: set[float], limit: timedelta | None) -> float | None:
     """The finite edge nearest to the limit, the lower of two equally near: it is stricter."""
     if limit is None:
         return None
-    per_arm = [{_edge(series) for series in arm.buckets} for arm in arms if arm.buckets]
-    common = set.intersection(*per_arm) if per_arm else set()
-    finite = [edge for edge in common if edge is not None and math.isfinite(edge)]
     seconds = limit.total_seconds()
-    return min(finite, key=lambda edge: (abs(edge - seconds), edge), default=None)
+    return min(common, key=lambda edge: (abs(edge - seconds), edge), default=None)
+
+
+def _read_edges(edge: float | None, others: set[float]) -> frozenset[float]:
+    return frozenset(others if edge is None else {edge, *others})
 
 
 def _edge(series: Series) -> float | None:
@@ -198,32 +203,33 @@ def _parsed(edge: str) -> float | None:
         return None
 
 
-def _read(arm: Arm, span: Span, edge: float | None, faults: _Faults) -> _ArmReading:
-    reading = _ArmReading()
+def _read(arm: Arm, span: Span, edges: frozenset[float], faults: Faults) -> _ArmReading:
+    reading, counted = _ArmReading(), (span.since, span.after)
     totals = arm.counts or tuple(item for item in arm.buckets if _edge(item) == math.inf)
-    fast = tuple(item for item in arm.buckets if edge is not None and _edge(item) == edge)
-    for pod, members in _by_pod([*totals, *fast], faults):
+    under = tuple(item for item in arm.buckets if _edge(item) in edges)
+    for pod, members in by_pod([*totals, *under], faults):
         reading.counts_requests = True
-        reading.times[pod] = _times(members)
-        differences = _differences(members, reading.times[pod], _born(arm, pod, span), span.since)
-        for item, time, grown in differences:
+        reading.times[pod] = times = times_of(members)
+        born = _born(arm, pod, span)
+        _name_doubts(arm, pod, times, span, faults)
+        for item, time, grown in differences(members, times, born, counted):
             scrape = reading.scrapes.setdefault((pod, time), _Scrape())
             _tally(scrape, item, grown)
-    for pod, members in _by_pod(arm.restarts, faults):
-        times = _times(members)
+    for pod, members in by_pod(arm.restarts, faults):
+        times = times_of(members)
         reading.times.setdefault(pod, times)
-        differences = _differences(members, times, _born(arm, pod, span), span.since)
-        reading.restarts += [(time, grown) for _, time, grown in differences]
-    if edge is not None:
-        _refuse_impossible(reading.scrapes, edge, faults)
+        restarts = differences(members, times, _born(arm, pod, span), counted)
+        reading.restarts += [(time, grown) for _, time, grown in restarts]
+    _refuse_impossible(reading.scrapes, faults)
     return reading
 
 
 def _tally(scrape: _Scrape, series: Series, grown: float) -> None:
     if series.labels.get("http_route") in PROBE_ROUTES:
         return
-    if _edge(series) not in (None, math.inf):
-        scrape.fast += grown
+    edge = _edge(series)
+    if edge not in (None, math.inf):
+        scrape.under[edge] = scrape.under.get(edge, 0.0) + grown
         return
     scrape.requests += grown
     scrape.bad += grown if _is_bad(series) else 0.0
@@ -243,83 +249,27 @@ def _born(arm: Arm, pod: str, span: Span) -> float | None:
     return started.timestamp()
 
 
-def _by_pod(series: Iterable[Series], faults: _Faults) -> Iterator[tuple[str, list[Series]]]:
-    pods: dict[str, list[Series]] = {}
-    identities: set[tuple[str, frozenset[tuple[str, str]]]] = set()
-    for item in series:
-        if not item.points:
-            continue
-        labels = frozenset(pair for pair in item.labels.items() if pair[0] not in SCRAPER_LABELS)
-        if (item.pod, labels) in identities:
-            faults.throughout(item, "the same series twice: it is scraped by two jobs")
-            continue
-        identities.add((item.pod, labels))
-        if any(later[0] <= earlier[0] for earlier, later in pairwise(item.points)):
-            faults.throughout(item, "scrapes are repeated or out of order")
-            continue
-        for time, value in item.points:
-            if not _is_count(value):
-                faults.at(item, f"value {value:g} is not a count", time)
-        pods.setdefault(item.pod, []).append(item)
-    yield from pods.items()
+def _name_doubts(arm: Arm, pod: str, times: list[float], span: Span, faults: Faults) -> None:
+    """Say what cannot be counted, or is counted by clocks that differ; no block is left out."""
+    started, last = arm.started.get(pod), times[-1]
+    if started is not None and started.timestamp() > times[0] + CLOCK_SLACK:
+        early = started.timestamp() - times[0]
+        what = f"scraped {early:.0f} s before Kubernetes created it: their clocks differ"
+        faults.doubt(pod, what, last)
+    if last > span.until.timestamp() + CLOCK_SLACK:
+        ahead = last - span.until.timestamp()
+        faults.doubt(pod, f"scraped {ahead:.0f} s from now: clocks differ", last)
+    gone = span.until.timestamp() - last > SILENT_INTERVALS * span.length.total_seconds()
+    if len(times) == 1 and gone and _born(arm, pod, span) is None:
+        faults.doubt(pod, "seen in one scrape and gone: what it counted cannot be told", last)
 
 
-def _is_count(value: float) -> bool:
-    return math.isfinite(value) and value >= 0
-
-
-def _broken(series: Series, what: str, time: float) -> Broken:
-    labels = ", ".join(f'{name}="{value}"' for name, value in sorted(series.labels.items()))
-    return Broken(series.pod, "{" + labels + "}", what, _moment(time))
-
-
-def _refuse_impossible(
-    scrapes: Mapping[tuple[str, float], _Scrape], edge: float, faults: _Faults
-) -> None:
+def _refuse_impossible(scrapes: Mapping[tuple[str, float], _Scrape], faults: Faults) -> None:
     for (pod, time), scrape in scrapes.items():
-        if scrape.fast > scrape.requests + TIMING_SLACK:
-            what = f"counts {scrape.fast:g} requests of {scrape.requests:g} in all"
-            faults.at(Series(pod, {"le": f"{edge:g}"}, ()), what, time)
-
-
-def _times(members: list[Series]) -> list[float]:
-    return sorted({time for item in members for time, _ in item.points})
-
-
-def _differences(
-    members: list[Series], times: list[float], born: float | None, since: datetime
-) -> Iterator[tuple[Series, float, float]]:
-    """(series, scrape time, growth) per scrape of one pod, from the weight change on."""
-    resets = sorted(_resets(members))
-    change = since.timestamp() - TIMING_SLACK
-    for item in members:
-        previous = _base(times, item.points[0][0], born)
-        for time, value in item.points:
-            if not _is_count(value):
-                previous = None
-                continue
-            if previous is not None and previous[0] >= change:
-                # One counter that went down means the process began anew: all began at 0.
-                anew = any(previous[0] < reset <= time for reset in resets)
-                yield item, time, value if anew else value - previous[1]
-            previous = (time, value)
-
-
-def _resets(members: list[Series]) -> set[float]:
-    return {
-        later[0]
-        for item in members
-        for earlier, later in pairwise(item.points)
-        if 0 <= later[1] < earlier[1]
-    }
-
-
-def _base(times: list[float], first: float, born: float | None) -> tuple[float, float] | None:
-    """Where a series was 0: at the pod's scrape before its first, or when the pod was born."""
-    index = bisect_left(times, first)
-    if index > 0:
-        return times[index - 1], 0.0
-    return (born, 0.0) if born is not None else None
+        for edge, count in scrape.under.items():
+            if count > scrape.requests + TIMING_SLACK:
+                what = f"counts {count:g} requests of {scrape.requests:g} in all"
+                faults.at(Series(pod, {"le": f"{edge:g}"}, ()), what, time)
 
 
 def _closed_cells(readings: list[_ArmReading], span: Span) -> Iterator[tuple[float, float]]:
@@ -362,37 +312,71 @@ def _awaited(times: list[float], cell: tuple[float, float], span: Span) -> bool:
     return times[-1] > cell[1] or span.until.timestamp() - times[-1] <= patience
 
 
-def _block_counts(
-    readings: list[_ArmReading], cell: tuple[float, float], edge: float | None
-) -> dict[str, Counts]:
+def _block(
+    readings: list[_ArmReading], cell: tuple[float, float], edge: float | None, others: list[float]
+) -> Block:
     start, end = cell
     arms = [*readings, _ArmReading()][:2]
-    inside = [
-        [scrape for (_, time), scrape in arm.scrapes.items() if start < time <= end] for arm in arms
-    ]
-    requests = [sum(scrape.requests for scrape in scrapes) for scrapes in inside]
+    by_arm = [arm.inside(start, end) for arm in arms]
+    canary, stable = (_summed(pods.values()) for pods in by_arm)
     counts: dict[str, Counts] = {}
     if any(arm.counts_requests for arm in arms):
-        bad = [sum(scrape.bad for scrape in scrapes) for scrapes in inside]
-        counts[ERRORS] = _counts(requests, bad)
+        counts[ERRORS] = _counts((canary.requests, stable.requests), (canary.bad, stable.bad))
     if edge is not None:
-        fast = [sum(scrape.fast for scrape in scrapes) for scrapes in inside]
-        counts[SLOW] = _counts(requests, [requests[0] - fast[0], requests[1] - fast[1]])
+        above = (canary.above(edge), stable.above(edge))
+        counts[SLOW] = _counts((canary.requests, stable.requests), above)
     restarts = [[grown for time, grown in arm.restarts if start < time <= end] for arm in arms]
     if any(restarts):
-        exposure = [float(len(grown)) for grown in restarts]
-        counts[RESTARTS] = _counts(exposure, [sum(grown) for grown in restarts])
-    return counts
+        exposure = (float(len(restarts[0])), float(len(restarts[1])))
+        counts[RESTARTS] = _counts(exposure, (sum(restarts[0]), sum(restarts[1])))
+    return Block(
+        start=moment(start),
+        end=moment(end),
+        counts=counts,
+        histograms={SLOW: _histogram(canary, stable, others)} if others else {},
+        pods=_pods(by_arm[0], by_arm[1], edge) if ERRORS in counts else None,
+    )
 
 
-def _counts(requests: list[float], bad: list[float]) -> Counts:
+def _summed(scrapes: Iterable[_Scrape]) -> _Scrape:
+    total = _Scrape()
+    for scrape in scrapes:
+        total.add(scrape)
+    return total
+
+
+def _histogram(canary: _Scrape, stable: _Scrape, edges: list[float]) -> Histogram:
+    return Histogram(
+        edges=tuple(edges),
+        canary_above=tuple(round(canary.above(edge)) for edge in edges),
+        stable_above=tuple(round(stable.above(edge)) for edge in edges),
+    )
+
+
+def _pods(
+    canary: dict[str, _Scrape], stable: dict[str, _Scrape], edge: float | None
+) -> Pods | None:
+    """Pods one by one, where there are several beside a stable's."""
+    if len(canary) < LEAST_CANARY_PODS or not stable:
+        return None
+    own = list(canary.values())
+    bad = {ERRORS: tuple(round(pod.bad) for pod in own)}
+    if edge is not None:
+        bad[SLOW] = tuple(round(pod.above(edge)) for pod in own)
+    others = [round(pod.requests) for pod in stable.values()]
+    return Pods(
+        canary_requests=tuple(round(pod.requests) for pod in own),
+        canary_bad=bad,
+        stable_pods=len(others),
+        stable_least=min(others),
+        stable_most=max(others),
+    )
+
+
+def _counts(requests: tuple[float, float], bad: tuple[float, float]) -> Counts:
     return Counts(
         canary_requests=round(requests[0]),
         canary_bad=round(bad[0]),
         stable_requests=round(requests[1]),
         stable_bad=round(bad[1]),
     )
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

@@ -204,7 +204,8 @@ class ObserveStep(Record):
     """Judge the canary at one weight until there is a verdict, or until `ends_at` (wall clock).
 
     `state` is the judge's after the last observation, None to start. A `watch` never promotes
-    before `ends_at`: it only looks for a reason to roll back.
+    before `ends_at`: it only looks for a reason to roll back. `baseline` is the revision of the
+    canary's age that serves stable's bundle, where the rules' control is one.
     """
 
     target: RevisionRequest
@@ -216,6 +217,7 @@ class ObserveStep(Record):
     slow_above: timedelta
     state: JudgeState | None
     watch: bool = False
+    baseline: str | None = None
 
 
 class Observation(Record):

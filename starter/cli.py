@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from domain.errors import ReleaseError
-from starter import people_commands, platform_commands, release_commands
+from starter import judge_commands, people_commands, platform_commands, release_commands
 from starter.exit_codes import ExitCode, of_error
 from starter.output import complain
 
@@ -40,6 +40,7 @@ def _options(
 
 release_commands.register(app)
 people_commands.register(app)
+judge_commands.register(app)
 platform_commands.register(app)
 
 

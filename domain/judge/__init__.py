@@ -4,20 +4,25 @@
 whenever one asks.
 """
 
-from domain.judge.counts import Block, Counts
+from domain.judge.counts import Block, Counts, Histogram, Pods
 from domain.judge.decision import judge
-from domain.judge.rules import JudgeRules, OnQuiet, PromoteBy, margin_for
+from domain.judge.interval import RatioInterval
+from domain.judge.rules import Control, JudgeRules, OnQuiet, PromoteBy, margin_for
 from domain.judge.state import JudgeState, next_step, observe, start
 from domain.judge.verdict import Judgement, Reason, Thresholds, Verdict
 
 __all__ = [
     "Block",
+    "Control",
     "Counts",
+    "Histogram",
     "JudgeRules",
     "JudgeState",
     "Judgement",
     "OnQuiet",
+    "Pods",
     "PromoteBy",
+    "RatioInterval",
     "Reason",
     "Thresholds",
     "Verdict",

@@ -25,6 +25,13 @@ WITHIN_LIMIT_FACTORS = (0.0, 0.1, 0.3, 0.6)
 LOG_CAP = math.log(WEALTH_CAP)
 
 
+def capped(bets: list[float]) -> tuple[float, ...]:
+    """No bet above the cap: 1e300 decides as well as infinity, and can still fall."""
+    if max(bets) > WEALTH_CAP:
+        return tuple([min(bet, WEALTH_CAP) for bet in bets])
+    return tuple(bets)
+
+
 class Wealth(BaseModel):
     """What the bets of one mixture are worth after `blocks` informative blocks."""
 
@@ -59,20 +66,23 @@ class ShareBet:
         share = counts.canary_bad / bad
         rest, gain = 1 - share, share / self.rho0
         scale = self.rho0 * canary + stable
-        return tuple((gain * r + rest) * scale / (r * canary + stable) for r in self.alternatives)
+        return tuple([(gain * r + rest) * scale / (r * canary + stable) for r in self.alternatives])
 
     def observe(self, wealth: Wealth, counts: Counts) -> Wealth:
         """Wealth after one block; a block that tells nothing changes nothing, wherever it lies."""
-        factors = self.factors(counts)
+        return self.multiply(wealth, self.factors(counts))
+
+    def multiply(self, wealth: Wealth, factors: tuple[float, ...] | None) -> Wealth:
+        """Wealth after one block whose factors (one per alternative, None: nothing) are known."""
         if factors is None:
             return wealth
         block = wealth.blocks + 1
         refill = self.late / (block * (block + 1))
-        bets = tuple(
-            min((bet + share * refill) * factor, WEALTH_CAP)
+        bets = [
+            (bet + share * refill) * factor
             for bet, share, factor in zip(wealth.bets, self.prior, factors, strict=True)
-        )
-        return Wealth(bets=bets, blocks=block)
+        ]
+        return Wealth(bets=capped(bets), blocks=block)
 
     def evidence(self, wealth: Wealth) -> float:
         """E_t: the bets and the late mass not spent yet."""
@@ -97,11 +107,10 @@ class FloorBet:
         if counts.canary_requests == 0:
             return wealth
         excess = counts.canary_rate / self.rate - 1
-        bets = tuple(
-            min(bet * (1 + stake * excess), WEALTH_CAP)
-            for bet, stake in zip(wealth.bets, FLOOR_STAKES, strict=True)
-        )
-        return Wealth(bets=bets, blocks=wealth.blocks + 1)
+        bets = [
+            bet * (1 + stake * excess) for bet, stake in zip(wealth.bets, FLOOR_STAKES, strict=True)
+        ]
+        return Wealth(bets=capped(bets), blocks=wealth.blocks + 1)
 
     def evidence(self, wealth: Wealth) -> float:
         """F: the mixture over all stakes."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from domain.judge.bets import FloorBet, non_inferiority_bet, regression_bet, within_limit
+from domain.judge.interval import RatioInterval, ratio_interval
 from domain.judge.rules import JudgeRules
-from domain.judge.state import JudgeState
+from domain.judge.state import EdgeState, JudgeState
 
 # Evidence of regression from here on forbids every promotion that is not a relative proof.
 SUSPICION = 3.0
@@ -35,18 +36,38 @@ class Case:
         return weights[metric] / sum(weights.values())
 
     def regression(self, metric: str) -> float:
-        """Evidence that the canary is worse: than stable, or without one than the limit."""
+        """Evidence that the canary is worse: than stable, or without one than the limit.
+
+        With a histogram it is the mean of E over all edges: each E has expectation <= 1 where the
+        canary is not slower at its edge, so their mean has where it is slower at none, however
+        the edges depend on each other (they count the same requests).
+        """
         state = self.state.metrics[metric]
         if self.rules.control_arm:
-            return regression_bet(self.rules.rho0).evidence(state.worse)
+            bet = regression_bet(self.rules.rho0)
+            edges = [bet.evidence(edge.worse) for edge in state.edges]
+            return (bet.evidence(state.worse) + sum(edges)) / (1 + len(edges))
         limit = self.rules.limits.get(metric)
         if limit is None or state.limit is None:
             return 1.0
         return FloorBet(limit).evidence(state.limit)
 
+    def ratio(self, metric: str) -> RatioInterval | None:
+        """Which canary / stable the rollout has not refuted; None while nothing is known."""
+        wealth = self.state.metrics[metric].ratio
+        return ratio_interval(wealth) if wealth is not None and self.rules.control_arm else None
+
     def evidence(self) -> float:
         """The weighted mean over all metrics (Vovk and Wang: valid under any dependence)."""
         return sum(self.weight(metric) * self.regression(metric) for metric in self.metrics)
+
+    def leading_edge(self, metric: str) -> EdgeState | None:
+        """The histogram's edge that speaks loudest; None where that is the limit's own."""
+        state, bet = self.state.metrics[metric], regression_bet(self.rules.rho0)
+        leading = max(state.edges, key=lambda edge: bet.evidence(edge.worse), default=None)
+        if leading is None or bet.evidence(leading.worse) <= bet.evidence(state.worse):
+            return None
+        return leading
 
     def counted_evidence(self) -> float:
         """The same, of the metrics whose bad rate is also proven to be above their floor."""
@@ -61,7 +82,7 @@ class Case:
         if metric not in self.rules.floors:
             return True
         peak = self.state.metrics[metric].floor_peak
-        return peak >= 1 / (self.rules.alpha * self.weight(metric))
+        return peak >= self.rules.arms / (self.rules.alpha * self.weight(metric))
 
     def worst(self) -> str:
         """The metric that brings most of the counted evidence, else of the evidence."""

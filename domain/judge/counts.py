@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    NonNegativeInt,
+    model_validator,
+)
 
 
 class Counts(BaseModel):
@@ -42,14 +50,63 @@ class Counts(BaseModel):
         return self.stable_bad / self.stable_requests if self.stable_requests else 0.0
 
 
+class Histogram(BaseModel):
+    """Requests slower than each of the edges (seconds) that both arms' buckets have.
+
+    The edge of the plan's limit is not among them: its count is that of the metric.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    edges: tuple[FiniteFloat, ...]
+    canary_above: tuple[NonNegativeInt, ...]
+    stable_above: tuple[NonNegativeInt, ...]
+
+    @model_validator(mode="after")
+    def _one_count_per_edge(self) -> Self:
+        sizes = {len(self.edges), len(self.canary_above), len(self.stable_above)}
+        if len(sizes) > 1 or len(set(self.edges)) < len(self.edges):
+            raise ValueError(f"a histogram needs one count of each arm for each of {self.edges}")
+        return self
+
+
+class Pods(BaseModel):
+    """What single pods counted: the canary's one by one, of stable's how many and their traffic.
+
+    `canary_bad` is per metric, in the order of `canary_requests`; `stable_least` and
+    `stable_most` are requests of one pod.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    canary_requests: tuple[NonNegativeInt, ...]
+    canary_bad: dict[str, tuple[NonNegativeInt, ...]]
+    stable_pods: NonNegativeInt
+    stable_least: NonNegativeInt
+    stable_most: NonNegativeInt
+
+    @model_validator(mode="after")
+    def _one_count_per_pod(self) -> Self:
+        for metric, bad in self.canary_bad.items():
+            if len(bad) != len(self.canary_requests):
+                pods = len(self.canary_requests)
+                raise ValueError(f"{metric} of {len(bad)} canary pods, requests of {pods}")
+        return self
+
+
 class Block(BaseModel):
-    """Counts per metric over `(start, end]`; a metric that is absent had no data in it."""
+    """Counts per metric over `(start, end]`; a metric that is absent had no data in it.
+
+    `histograms` and `pods` tell more of the same time, where the source has it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     start: AwareDatetime
     end: AwareDatetime
     counts: dict[str, Counts] = Field(default_factory=dict)
+    histograms: dict[str, Histogram] = Field(default_factory=dict)
+    pods: Pods | None = None
 
     @model_validator(mode="after")
     def _spans_time(self) -> Self:

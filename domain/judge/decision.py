@@ -160,4 +160,5 @@ def _say(
         blocks=case.state.step_blocks,
         elapsed=case.elapsed,
         time_needed=time_needed(case) if verdict == Verdict.HOLD else None,
+        ratios={name: ratio for name in case.metrics if (ratio := case.ratio(name)) is not None},
     )

@@ -32,12 +32,22 @@ class PromoteBy(StrEnum):
     relative = "relative"
 
 
+class Control(StrEnum):
+    """Which arm the canary is compared with."""
+
+    stable = "stable"
+    baseline = "baseline"  # stable's version in pods as young as the canary's
+
+
 class JudgeRules(BaseModel):
     """Error rates, margins, limits and times of one step.
 
     `limits` and `floors` are bad shares per metric in (0, 1); `margins` lists the margin of every
     step of the rollout, since each has its process from the first block on. `control_arm` is false
     where no stable serves beside the canary (first release, 100 %): then the limits alone judge.
+    `arms` is how many canaries of a train or wave are judged at once: they share alpha. `control`
+    says what the blocks' "stable" counts are those of. `pod_votes` compares pods one by one where
+    blocks carry them and their traffic is about equal.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,6 +71,9 @@ class JudgeRules(BaseModel):
     on_quiet: OnQuiet = OnQuiet.advance
     promote: PromoteBy = PromoteBy.any
     control_arm: bool = True
+    pod_votes: bool = True
+    arms: Annotated[int, Field(ge=1)] = 1
+    control: Control = Control.stable
 
     @model_validator(mode="after")
     def _margin_has_its_process(self) -> Self:
@@ -73,8 +86,8 @@ class JudgeRules(BaseModel):
 
     @property
     def roll_back_at(self) -> float:
-        """Evidence of regression that rolls back: 1 / alpha."""
-        return 1 / self.alpha
+        """Evidence of regression that rolls back: 1 / alpha, of k arms k / alpha (Bonferroni)."""
+        return self.arms / self.alpha
 
     @property
     def promote_at(self) -> float:

@@ -8,6 +8,8 @@ from datetime import timedelta
 from domain.judge.case import Case
 from domain.judge.counts import Counts
 from domain.judge.outlook import CAUGHT_RATE, caught_probability, request_rate
+from domain.judge.rules import Control
+from domain.judge.votes import EQUAL_TRAFFIC
 
 NOUNS = {
     "errors": ("requests", "bad ones"),
@@ -25,6 +27,9 @@ def worse(case: Case) -> str:
     if counts.bad == 0:
         counts = case.state.metrics[metric].rollout
     whole, part = NOUNS.get(metric, ("requests", f"{metric} events"))
+    leading = case.leading_edge(metric)
+    if leading is not None:
+        counts, part = leading.rollout, f"ones slower than {leading.edge:g} s"
     share = counts.canary_requests / max(counts.canary_requests + counts.stable_requests, 1)
     bad_share = counts.canary_bad / max(counts.bad, 1)
     return (
@@ -32,9 +37,27 @@ def worse(case: Case) -> str:
         f" {whole} but {_whole(bad_share)} of the {part} ({_rates(counts)})"
         f" over {_blocks(case.state.step_blocks)};"
         f" if it were no worse{_tolerance(case)}, evidence this strong would occur in at most"
-        f" {_one_of(case.counted_evidence())} rollouts (limit {_one_of(case.rules.roll_back_at)});"
-        " assumes nothing about the baseline, but that no fault sticks to one pod over blocks"
+        f" {_one_of(case.counted_evidence())} rollouts (limit {_limit(case)});"
+        f" assumes nothing about the baseline, but that {_sticking(case, metric)}"
+        f"{_interval(case, metric)}"
     )
+
+
+def _sticking(case: Case, metric: str) -> str:
+    """What the comparison assumes about faults, by arm or by pod."""
+    state = case.state.metrics[metric]
+    if case.leading_edge(metric) is None and state.voted:
+        return (
+            f"causes hit pods, not an arm: in {_blocks(state.voted)} of the rollout its pods were"
+            " compared one by one"
+        )
+    told = "no fault sticks to one pod over blocks"
+    if state.unequal:
+        told += (
+            f" (pods were not compared one by one: in {_blocks(state.unequal)} one had more than"
+            f" {EQUAL_TRAFFIC:g}x the traffic of another)"
+        )
+    return told
 
 
 def over_limit(case: Case) -> str:
@@ -45,7 +68,7 @@ def over_limit(case: Case) -> str:
         f"Rolled back after {spoken(case.elapsed)} on {metric}: {_canary(metric, counts)}"
         f" ({_percent(counts.canary_rate)}) over {_blocks(case.state.step_blocks)}, the plan's"
         f" limit is {_percent(limit)}; a canary within it would look this bad in at most"
-        f" {_one_of(case.counted_evidence())} rollouts (limit {_one_of(case.rules.roll_back_at)});"
+        f" {_one_of(case.counted_evidence())} rollouts (limit {_limit(case)});"
         f" {_limits_only()}"
     )
 
@@ -54,11 +77,12 @@ def relative(case: Case) -> str:
     """Promoted by comparison with stable."""
     proven = [metric for metric in case.metrics if case.not_worse(metric) >= case.rules.promote_at]
     margin, weakest = case.rules.margin, min(case.not_worse(metric) for metric in proven)
+    intervals = "".join(_interval(case, metric) for metric in proven)
     return (
-        f"Promoted: {'; '.join(_both(metric, _told(case, metric)) for metric in proven)};"
+        f"Promoted: {'; '.join(_both(case, metric, _told(case, metric)) for metric in proven)};"
         f" a canary {margin:g}x worse would look this good in at most {_one_of(weakest)} rollouts"
-        f" (limit {_one_of(case.rules.promote_at)}); compared with stable, assumes nothing about"
-        f" the baseline{_neutral_note(case)}"
+        f" (limit {_one_of(case.rules.promote_at)}); compared with {_basis_of(case)}, assumes"
+        f" nothing about the baseline{intervals}{_neutral_note(case)}"
     )
 
 
@@ -68,7 +92,8 @@ def within_limit(case: Case) -> str:
     for metric in case.metrics:
         if case.not_worse(metric) >= case.rules.promote_at:
             counts = _told(case, metric)
-            parts.append(f"{_both(metric, counts)}, not {case.rules.margin:g}x worse than stable")
+            margin = f"{case.rules.margin:g}x worse than {_control(case)}"
+            parts.append(f"{_both(case, metric, counts)}, not {margin}")
         elif metric in case.rules.limits:
             counts, limit = case.state.metrics[metric].step, case.rules.limits[metric]
             parts.append(f"{_canary(metric, counts)}, within the limit of {_percent(limit)}")
@@ -132,18 +157,20 @@ def both_bad(case: Case, metric: str) -> str:
     return (
         f"Holding on {metric}: both arms are over the limit of"
         f" {_percent(case.rules.limits[metric])} (canary {_recent_percent(case, metric, 'canary')},"
-        f" stable {_recent_percent(case, metric, 'stable')} of late) and the canary is not worse"
-        f" (e={_figure(case.evidence())} of {case.rules.roll_back_at:g}): a dependency is down;"
-        " next: look at what both call"
+        f" {_control(case)} {_recent_percent(case, metric, 'stable')} of late) and the canary is"
+        f" not worse (e={_figure(case.evidence())} of {case.rules.roll_back_at:g}): a dependency"
+        " is down; next: look at what both call"
     )
 
 
 def stable_bad(case: Case, metric: str) -> str:
     """Held because a comparison with a broken stable proves nothing."""
     return (
-        f"Holding on {metric}: stable is over the limit of {_percent(case.rules.limits[metric])}"
+        f"Holding on {metric}: {_control(case)} is over the limit of"
+        f" {_percent(case.rules.limits[metric])}"
         f" ({_recent_percent(case, metric, 'stable')} of late), the canary is not"
-        f" ({_recent_percent(case, metric, 'canary')}): being better than a broken stable proves"
+        f" ({_recent_percent(case, metric, 'canary')}): being better than a broken"
+        f" {_control(case)} proves"
         " nothing; next: if the canary is the fix, a person promotes with a reason"
     )
 
@@ -153,7 +180,7 @@ def inconclusive(case: Case) -> str:
     metric = case.worst()
     return (
         f"Holding on {metric}: the last deadline ({spoken(case.rules.last_deadline)}) has passed"
-        f" without proof either way ({_both(metric, case.state.metrics[metric].step)}), and"
+        f" without proof either way ({_both(case, metric, case.state.metrics[metric].step)}), and"
         f" {', and '.join(case.objections())}; next: a person promotes with a reason or aborts"
     )
 
@@ -168,7 +195,8 @@ def gathering(case: Case, needed: timedelta | None) -> str:
     return (
         f"Holding on {metric}: e={_figure(case.proof(metric))} of {case.rules.promote_at:g} needed"
         f" to {ruled_out}; evidence of regression e={_figure(case.evidence())} of"
-        f" {case.rules.roll_back_at:g}{_outlook(case, needed)}{_basis(case)}"
+        f" {case.rules.roll_back_at:g}{_interval(case, metric)}{_outlook(case, needed)}"
+        f"{_basis(case)}"
     )
 
 
@@ -225,8 +253,42 @@ def _limits_only() -> str:
     return "judged against the plan's limits only: no stable serves beside it"
 
 
+def _interval(case: Case, metric: str) -> str:
+    ratio = case.ratio(metric)
+    if ratio is None or (ratio.upper is None and ratio.lower < 1):
+        return ""
+    if ratio.upper is None:
+        told = f"more than {ratio.lower:g}x"
+    elif ratio.lower == 0:
+        told = f"less than {ratio.upper:g}x"
+    else:
+        told = f"{ratio.lower:g}x to {ratio.upper:g}x"
+    return (
+        f"; over the rollout the rate of {metric} is {told} {_control(case)}'s"
+        f" ({_whole(ratio.confidence)} interval)"
+    )
+
+
 def _tolerance(case: Case) -> str:
-    return f" than {case.rules.rho0:g}x stable" if case.rules.rho0 > 1 else " than stable"
+    times = f"{case.rules.rho0:g}x " if case.rules.rho0 > 1 else ""
+    return f" than {times}{_control(case)}"
+
+
+def _control(case: Case) -> str:
+    """What the canary is compared with, in words."""
+    return case.rules.control.value
+
+
+def _basis_of(case: Case) -> str:
+    young = case.rules.control is Control.baseline
+    return "a baseline of the canary's age" if young else "stable"
+
+
+def _limit(case: Case) -> str:
+    limit = _one_of(case.rules.roll_back_at)
+    if case.rules.arms == 1:
+        return limit
+    return f"{limit}: {case.rules.arms} canaries share {_percent(case.rules.alpha)}"
 
 
 def _rates(counts: Counts) -> str:
@@ -236,10 +298,11 @@ def _rates(counts: Counts) -> str:
     return f"{text}, {counts.canary_rate / counts.stable_rate:.3g}x"
 
 
-def _both(metric: str, counts: Counts) -> str:
+def _both(case: Case, metric: str, counts: Counts) -> str:
     return (
         f"{counts.canary_bad}/{counts.canary_requests} canary vs"
-        f" {counts.stable_bad}/{counts.stable_requests} stable {BAD_WORDS.get(metric, metric)}"
+        f" {counts.stable_bad}/{counts.stable_requests} {_control(case)}"
+        f" {BAD_WORDS.get(metric, metric)}"
     )
 
 

@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from domain.errors import PermanentFailure
-from domain.judge.bets import FloorBet, Wealth, non_inferiority_bet, regression_bet
+from domain.judge.bets import FloorBet, ShareBet, Wealth, non_inferiority_bet, regression_bet
 from domain.judge.counts import Block, Counts
+from domain.judge.interval import observe_ratio, start_ratio
 from domain.judge.rules import JudgeRules
+from domain.judge.votes import equal_traffic, pod_factors, several
 
 # How much of the past `Recent` keeps per block: its memory is about five blocks.
 RECENT_DECAY = 0.8
@@ -36,11 +38,24 @@ class Recent(BaseModel):
         )
 
 
+class EdgeState(BaseModel):
+    """One bucket edge's part of the evidence, over the whole rollout."""
+
+    model_config = ConfigDict(frozen=True)
+
+    edge: float
+    worse: Wealth
+    rollout: Counts = Counts()
+
+
 class MetricState(BaseModel):
     """Wealth of one metric's bets and its counts.
 
     `worse`, `not_worse` (one per margin), `floor` and `rollout` run over the whole rollout, since
-    alpha is spent once; `limit`, `step` and `recent` begin anew with each step.
+    alpha is spent once; so does `ratio`, for the interval (None: begun by the next block).
+    `limit`, `step` and `recent` begin anew with each step. `edges` are the histogram's, chosen by
+    the first block that has one; `voted` and `unequal` count the rollout's blocks that per-pod
+    votes decided, and those they could not because the pods' traffic differs.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,6 +64,10 @@ class MetricState(BaseModel):
     not_worse: tuple[Wealth, ...]
     floor: Wealth | None = None
     floor_peak: float = 0.0
+    ratio: Wealth | None = None
+    edges: tuple[EdgeState, ...] = ()
+    voted: int = 0
+    unequal: int = 0
     rollout: Counts = Counts()
     limit: Wealth | None = None
     step: Counts = Counts()
@@ -184,6 +203,8 @@ def _observe_metric(metric: MetricState, rules: JudgeRules, name: str, block: Bl
     }
     if rules.control_arm:
         update |= _compared(metric, rules, counts)
+        update |= _worse(metric, rules, name, block)
+        update |= _edges(metric, rules, name, block)
     if (limit := rules.limits.get(name)) is not None:
         bet = FloorBet(limit)
         update["limit"] = bet.observe(metric.limit or bet.start(), counts)
@@ -196,9 +217,57 @@ def _observe_metric(metric: MetricState, rules: JudgeRules, name: str, block: Bl
 
 def _compared(metric: MetricState, rules: JudgeRules, counts: Counts) -> dict[str, object]:
     return {
-        "worse": regression_bet(rules.rho0).observe(metric.worse, counts),
+        "ratio": observe_ratio(metric.ratio or start_ratio(), counts),
         "not_worse": tuple(
             non_inferiority_bet(margin).observe(wealth, counts)
             for margin, wealth in zip(rules.margins, metric.not_worse, strict=True)
         ),
     }
+
+
+def _worse(metric: MetricState, rules: JudgeRules, name: str, block: Block) -> dict[str, object]:
+    """By pods where they vote, else by arms: which of both depends on the requests alone."""
+    bet, counts, pods = regression_bet(rules.rho0), block.counts[name], block.pods
+    bad = pods.canary_bad.get(name) if pods is not None else None
+    if pods is None or bad is None or not rules.pod_votes or not several(pods):
+        return {"worse": bet.observe(metric.worse, counts)}
+    if not equal_traffic(pods):
+        return {"worse": bet.observe(metric.worse, counts), "unequal": metric.unequal + 1}
+    worse = bet.multiply(metric.worse, pod_factors(pods, bad, counts, rules.rho0))
+    return {"worse": worse, "voted": metric.voted + 1}
+
+
+def _edges(metric: MetricState, rules: JudgeRules, name: str, block: Block) -> dict[str, object]:
+    """Every edge's bet; edges join before the metric's first evidence or not at all."""
+    histogram = block.histograms.get(name)
+    if histogram is None:
+        return {}
+    bet, counts = regression_bet(rules.rho0), block.counts[name]
+    edges = metric.edges
+    if not edges and metric.worse.blocks == 0:
+        edges = tuple(EdgeState(edge=edge, worse=bet.start()) for edge in histogram.edges)
+    above = {
+        edge: (canary, stable)
+        for edge, canary, stable in zip(
+            histogram.edges, histogram.canary_above, histogram.stable_above, strict=True
+        )
+    }
+    return {"edges": tuple([_edge(state, bet, counts, above.get(state.edge)) for state in edges])}
+
+
+def _edge(
+    state: EdgeState, bet: ShareBet, counts: Counts, above: tuple[int, int] | None
+) -> EdgeState:
+    if above is None:
+        return state
+    slower = Counts(
+        canary_requests=counts.canary_requests,
+        canary_bad=above[0],
+        stable_requests=counts.stable_requests,
+        stable_bad=above[1],
+    )
+    return EdgeState(
+        edge=state.edge,
+        worse=bet.observe(state.worse, slower),
+        rollout=state.rollout + slower,
+    )

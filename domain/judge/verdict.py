@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from domain.judge.counts import Counts
+from domain.judge.interval import RatioInterval
 
 
 class Verdict(StrEnum):
@@ -37,7 +38,7 @@ class Reason(StrEnum):
 
 
 class Thresholds(BaseModel):
-    """The evidence at which the judge rolls back and promotes: 1 / alpha and 1 / beta."""
+    """The evidence at which the judge rolls back and promotes: k / alpha and 1 / beta."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,6 +51,7 @@ class Judgement(BaseModel):
 
     `evidence` is that of regression (E_up, merged over the metrics); `proof` per metric that of
     harmlessness; `time_needed` is None when nothing can be said (no traffic, or no progress).
+    `ratios`: canary / stable over the rollout, of the metrics for which anything is known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -65,3 +67,4 @@ class Judgement(BaseModel):
     blocks: int
     elapsed: timedelta
     time_needed: timedelta | None = None
+    ratios: dict[str, RatioInterval] = Field(default_factory=dict)

@@ -8,12 +8,14 @@ import pytest
 
 from activities import canary
 from activities.canary import BlockChunk, ObservedBlocks, Progress
-from domain.canary import METRICS, RESTARTS, judge_rules
-from domain.errors import TransientFailure
+from domain.canary import RESTARTS, judge_rules
+from domain.errors import PermanentFailure, TransientFailure
 from domain.judge.counts import Block
 from domain.judge.decision import judge
-from domain.judge.state import JudgeState, next_step, observe, start
+from domain.judge.rules import Control
+from domain.judge.state import JudgeState
 from domain.judge.verdict import Judgement, Reason, Verdict
+from domain.observed import recompute
 from domain.steps import Observation, ObserveStep, RevisionRequest
 from domain.traffic import TrafficSplit
 from tests.support.platform_world import SandboxWorld
@@ -82,16 +84,13 @@ async def recomputed(
     """What an auditor gets from the stored record alone."""
     assert observation.record is not None
     record = await world.archive.load_record(target.bundle, observation.record, ObservedBlocks)
-    request = record.step
-    state = request.state
-    if state is None:
-        metrics = [name for name in METRICS if name in record.judgement.counts]
-        state = start(request.rules, metrics, request.since)
-    elif state.since < request.since:
-        state = next_step(state, max(request.since, state.until or request.since))
-    for block in await recorded(world, target, record):
-        state = observe(state, request.rules, block)
-    return judge(state, request.rules, record.judgement.elapsed)
+    chunks = [
+        await world.archive.load_record(target.bundle, one, BlockChunk) for one in record.earlier
+    ]
+    again = recompute(record, (block for chunk in chunks for block in chunk.blocks))
+    assert again.differences == ()
+    assert again.state == observation.state
+    return again.judgement
 
 
 async def test_a_metric_that_appears_at_a_later_step_does_not_begin_the_evidence_anew(
@@ -188,6 +187,7 @@ async def test_without_data_until_the_end_it_holds_and_its_record_recomputes(
     observation = await observed(world, short)
     assert observation.judgement.verdict is Verdict.HOLD
     assert observation.judgement.reason is Reason.no_data
+    assert "could not be used: Prometheus at http" in observation.judgement.sentence
     assert await recomputed(world, target, observation) == observation.judgement
 
 
@@ -303,3 +303,38 @@ async def test_a_step_that_begins_by_an_earlier_clock_than_the_last_block_is_jud
     behind = step(world, target, 10, state=first.state)
     behind = behind.with_(since=first.state.until - 0.3 * behind.block)
     assert (await observed(world, behind)).judgement.verdict is Verdict.PROMOTE
+
+
+async def test_a_step_against_a_baseline_that_nobody_named_is_refused(world: SandboxWorld) -> None:
+    target = await canary_at(world, 10)
+    asked = step(world, target, 10)
+    rules = asked.rules.model_copy(update={"control": Control.baseline})
+    with pytest.raises(PermanentFailure, match="a baseline of its age, and the step names none"):
+        await observed(world, asked.with_(rules=rules))
+
+
+async def test_a_baseline_is_compared_with_where_the_rules_say_so(world: SandboxWorld) -> None:
+    target = await canary_at(world, 10)
+    assert target.stable is not None
+    asked = step(world, target, 10)
+    rules = asked.rules.model_copy(update={"control": Control.baseline})
+    asked = asked.with_(rules=rules, baseline=target.stable.revision)
+    judgement = (await observed(world, asked)).judgement
+    assert judgement.verdict is Verdict.PROMOTE
+    assert judgement.counts["errors"].stable_requests > 0
+
+
+async def test_blocks_carry_histograms_and_where_there_are_several_pods_each_of_them(
+    world: SandboxWorld,
+) -> None:
+    target = await canary_at(world, 50)
+    observation = await observed(world, step(world, target, 50))
+    assert observation.record is not None
+    record = await world.archive.load_record(target.bundle, observation.record, ObservedBlocks)
+    blocks = await recorded(world, target, record)
+    last = blocks[-1]
+    assert len(last.histograms["slow"].edges) >= 10
+    assert last.pods is not None
+    assert sum(last.pods.canary_requests) == last.counts["errors"].canary_requests
+    assert len(observation.state.metrics["slow"].edges) >= 10
+    assert await recomputed(world, target, observation) == observation.judgement

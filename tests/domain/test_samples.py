@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.judge import Block, Counts
-from domain.samples import ERRORS, RESTARTS, SLOW, Arm, Samples, Series, Span, sample
+from domain.judge import Block, Counts, Histogram, Pods
+from domain.samples import ERRORS, RESTARTS, SERIES_LIMIT, SLOW, Arm, Samples, Series, Span, sample
 from tests.support.judge_streams import counts
 
 SINCE = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -56,8 +57,10 @@ def read(
     slow_above: timedelta | None = None,
     after: int = 0,
 ) -> Samples:
-    span = Span.following(SINCE, SINCE + after * LENGTH, SINCE + cells * LENGTH, LENGTH)
-    return sample(canary, stable, span, slow_above)
+    """What a query at the end of the cells finds."""
+    now = SINCE + cells * LENGTH
+    span = Span.following(SINCE, SINCE + after * LENGTH, now, LENGTH)
+    return sample(_until(canary, now), stable and _until(stable, now), span, slow_above)
 
 
 def errors(samples: Samples) -> list[Counts]:
@@ -258,11 +261,14 @@ def test_polling_gives_the_same_blocks_as_reading_once() -> None:
 
 
 def _until(arm: Arm, now: datetime) -> Arm:
-    return Arm(
-        counts=tuple(
-            Series(item.pod, item.labels, tuple(p for p in item.points if p[0] <= now.timestamp()))
-            for item in arm.counts
+    def cut(given: tuple[Series, ...]) -> tuple[Series, ...]:
+        return tuple(
+            replace(item, points=tuple(p for p in item.points if p[0] <= now.timestamp()))
+            for item in given
         )
+
+    return replace(
+        arm, buckets=cut(arm.buckets), counts=cut(arm.counts), restarts=cut(arm.restarts)
     )
 
 
@@ -285,7 +291,7 @@ def test_nothing_is_lost_or_counted_twice_at_any_clock(
     assert sum(block.stable_requests for block in blocks) == sum(grown[1:])
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 1e300])
 def test_a_value_that_is_no_count_drops_its_block_in_both_arms_and_is_named(value: float) -> None:
     samples = read(total("c", [0, 10, value, 30, 40]), STABLE, 5)
     assert [block.start for block in samples.blocks] == [SINCE + n * LENGTH for n in (0, 1, 3, 4)]
@@ -382,3 +388,134 @@ def test_the_window_bridges_missing_scrapes() -> None:
     span = Span.following(SINCE, SINCE + 9 * LENGTH, SINCE + 10 * LENGTH, LENGTH)
     assert span.seen_from == SINCE + 3 * LENGTH
     assert span.window == 7 * LENGTH
+
+
+# --- histograms and pods -----------------------------------------------------------------------
+
+
+def bucketed(pod: str, grown: dict[str, Values], **labels: str) -> tuple[Series, ...]:
+    return tuple(series(pod, values, **labels, le=edge) for edge, values in grown.items())
+
+
+def test_beside_a_stable_every_other_common_edge_is_counted() -> None:
+    canary = bucketed(
+        "c", {"0.1": [0, 4], "0.5": [0, 7], "1": [0, 9], "2": [0, 9], "+Inf": [0, 10]}
+    )
+    stable = bucketed("s", {"1": [0, 90], "0.5": [0, 80], "0.1": [0, 50], "+Inf": [0, 90]})
+    (_, block) = read(Arm(buckets=canary), Arm(buckets=stable), 2, SLOW_ABOVE).blocks
+    assert block.counts[SLOW] == counts(10, 3, 90, 10)
+    assert block.histograms == {
+        SLOW: Histogram(edges=(0.1, 1.0), canary_above=(6, 1), stable_above=(40, 0))
+    }
+
+
+def test_without_a_stable_there_is_no_histogram_to_compare() -> None:
+    canary = bucketed("c", {"0.1": [0, 4], "0.5": [0, 7], "+Inf": [0, 10]})
+    block = read(Arm(buckets=canary), None, 2, SLOW_ABOVE).blocks[1]
+    assert (block.histograms, block.pods) == ({}, None)
+    assert block.counts[SLOW] == counts(10, 3, 0, 0)
+
+
+def test_several_canary_pods_are_counted_one_by_one() -> None:
+    canary = (
+        *bucketed("a", {"0.5": [0, 9], "+Inf": [0, 10]}),
+        *bucketed("b", {"0.5": [0, 8], "+Inf": [0, 9]}),
+        *bucketed("b", {"0.5": [0, 0], "+Inf": [0, 2]}, http_response_status_code="500"),
+    )
+    stable = (
+        *bucketed("s", {"0.5": [0, 9], "+Inf": [0, 9]}),
+        *bucketed("t", {"0.5": [0, 9], "+Inf": [0, 13]}),
+    )
+    block = read(Arm(buckets=canary), Arm(buckets=stable), 2, SLOW_ABOVE).blocks[1]
+    assert block.pods == Pods(
+        canary_requests=(10, 11),
+        canary_bad={ERRORS: (0, 2), SLOW: (1, 3)},
+        stable_pods=2,
+        stable_least=9,
+        stable_most=13,
+    )
+    assert block.counts[ERRORS] == counts(21, 2, 22, 0)
+
+
+def test_one_canary_pod_is_not_counted_by_pod() -> None:
+    assert read(total("c", [0, 10]), STABLE, 2).blocks[1].pods is None
+
+
+def test_a_pod_that_appears_and_vanishes_inside_a_block_counts_while_it_was_scraped() -> None:
+    short = Arm(
+        counts=(series("c", [0, 10, 20]), series("d", [None, 8, None])),
+        started={"d": SINCE + timedelta(seconds=11)},
+    )
+    assert [block.canary_requests for block in errors(read(short, STABLE, 6))] == [
+        0,
+        18,
+        10,
+        0,
+        0,
+        0,
+    ]
+
+
+def test_a_pod_of_unknown_birth_that_was_scraped_once_is_named() -> None:
+    short = Arm(counts=(series("c", [0, 10, 20, 30, 40, 50]), series("d", [None, 8])))
+    samples = read(short, STABLE, 6)
+    assert [str(broken) for broken in samples.broken] == [
+        "every series of pod d at 2026-03-01T12:00:13+00:00: seen in one scrape and gone: what it"
+        " counted cannot be told"
+    ]
+    assert sum(block.canary_requests for block in errors(samples)) == 50
+    assert read(short, STABLE, 4).broken == ()
+
+
+# --- clocks, amounts ---------------------------------------------------------------------------
+
+
+def test_a_pod_scraped_before_it_was_created_shows_that_clocks_differ() -> None:
+    early = Arm(counts=(series("c", [0, 10]),), started={"c": SINCE + timedelta(seconds=9)})
+    (broken,) = read(early, STABLE, 2).broken
+    assert "scraped 6 s before Kubernetes created it: their clocks differ" in str(broken)
+    sound = Arm(counts=early.counts, started={"c": SINCE + timedelta(seconds=5)})
+    assert read(sound, STABLE, 2).broken == ()
+
+
+def test_a_scrape_from_the_future_shows_that_clocks_differ() -> None:
+    span = Span.following(SINCE, SINCE, SINCE + 1.5 * LENGTH, LENGTH)
+    (broken,) = sample(total("c", [0, 10, 20]), total("s", [0, 90]), span).broken
+    assert "scraped 8 s from now: clocks differ" in str(broken)
+
+
+def test_a_hundred_thousand_series_are_refused_with_the_limit() -> None:
+    one = series("c", [0, 10, 20])
+    samples = read(Arm(counts=(one,) * (SERIES_LIMIT + 1)), None, 3)
+    assert (samples.blocks, samples.until) == ((), SINCE)
+    (broken,) = samples.broken
+    assert "50,001 series are more than the limit of 50,000: drop labels" in str(broken)
+    half = (one,) * (SERIES_LIMIT // 2)
+    both = read(Arm(buckets=half, counts=half), Arm(restarts=(one,)), 3)
+    assert "50,001 series are more" in str(both.broken[0])
+
+
+def test_as_many_series_as_the_limit_are_read() -> None:
+    many = tuple(series(f"c{n}", [0, 1], http_route=f"/{n}") for n in range(SERIES_LIMIT - 1))
+    samples = read(Arm(counts=many), total("s", [0, 1]), 2)
+    assert errors(samples)[1].canary_requests == SERIES_LIMIT - 1
+
+
+@given(
+    st.lists(
+        st.lists(st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True)), max_size=6),
+        max_size=4,
+    )
+)
+def test_no_values_whatsoever_end_in_a_traceback_or_in_negative_counts(
+    values: list[list[float | None]],
+) -> None:
+    canary = Arm(
+        buckets=tuple(
+            series("c" if index % 2 else "d", given_, le=("0.5", "+Inf", "0.1", "+Inf")[index])
+            for index, given_ in enumerate(values)
+        )
+    )
+    samples = read(canary, STABLE, 6, SLOW_ABOVE)
+    wrong = [v for given_ in values for v in given_ if v is not None and not 0 <= v <= 2**53]
+    assert not wrong or samples.broken

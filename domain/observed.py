@@ -1,0 +1,148 @@
+"""An observation as it is stored, and how anybody recomputes its judgement from the blocks.
+
+The observing activity and the auditor begin, read blocks and speak by these same functions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from pydantic import BaseModel
+
+from domain.bundle import RecordReference
+from domain.canary import ERRORS, METRICS, RESTARTS, SLOW
+from domain.judge.counts import Block
+from domain.judge.decision import judge
+from domain.judge.state import JudgeState, next_step, observe, start
+from domain.judge.verdict import Judgement, Reason
+from domain.records import Record
+from domain.steps import ObserveStep
+
+# Floats of another machine may differ in their last digits; nothing that was changed by hand does.
+SAME = 1e-9
+# What states and judgements of older versions do not have: it is no difference that they lack it.
+ADDED_LATER = frozenset({"ratio", "ratios", "edges", "voted", "unequal"})
+
+
+class BlockChunk(Record):
+    """Some of an observation's blocks, stored while it goes on."""
+
+    blocks: tuple[Block, ...]
+
+
+class ObservedBlocks(Record):
+    """What an auditor needs to recompute a judgement: the request, every block, the answer.
+
+    The blocks are those of the records `earlier` (each a BlockChunk), then `blocks`. `left_out`
+    says what of the source could not be used since the last block.
+    """
+
+    step: ObserveStep
+    earlier: tuple[RecordReference, ...]
+    blocks: tuple[Block, ...]
+    judgement: Judgement
+    left_out: tuple[str, ...] = ()
+
+
+class Recomputed(Record):
+    """The judge's answer to stored blocks, the state it was given by, and what differs."""
+
+    judgement: Judgement
+    state: JudgeState
+    blocks: int
+    differences: tuple[str, ...]
+
+
+def begin(request: ObserveStep) -> JudgeState:
+    """Where the judge stands before the request's first block."""
+    if request.state is None:
+        return start(request.rules, (ERRORS, SLOW), request.since)
+    if request.state.since < request.since:
+        # Clocks of Temporal and Prometheus may differ by a moment.
+        since = max(request.since, request.state.until or request.since)
+        return next_step(request.state, since)
+    return request.state
+
+
+def with_restarts(state: JudgeState, request: ObserveStep, blocks: Iterable[Block]) -> JudgeState:
+    """Judge restarts as well where the cluster counts them (kube-state-metrics is not everywhere).
+
+    A metric joins before the first block or not at all: evidence may not be chosen afterwards.
+    """
+    counted = any(RESTARTS in block.counts for block in blocks)
+    none_judged = state.until is None and not state.rollout_blocks
+    if counted and none_judged and RESTARTS not in state.metrics:
+        return start(request.rules, METRICS, state.since)
+    return state
+
+
+def known_to(state: JudgeState, block: Block) -> Block:
+    """The block without metrics that came too late to be judged."""
+    known = {name: counts for name, counts in block.counts.items() if name in state.metrics}
+    return block.model_copy(update={"counts": known})
+
+
+def spoken_of(judgement: Judgement, left_out: Sequence[str]) -> Judgement:
+    """The judgement that says, where there is no data, what of the source could not be used."""
+    if judgement.reason is not Reason.no_data or not left_out:
+        return judgement
+    sentence = f"{judgement.sentence}; could not be used: {'; '.join(left_out)}"
+    return judgement.model_copy(update={"sentence": sentence})
+
+
+def recompute(record: ObservedBlocks, earlier: Iterable[Block]) -> Recomputed:
+    """Judge the stored blocks again (`earlier`: those of the record's chunks, in order).
+
+    Raises PermanentFailure when a block does not fit the step or the blocks before it.
+    """
+    blocks, request = (*earlier, *record.blocks), record.step
+    state = with_restarts(begin(request), request, blocks)
+    for block in blocks:
+        state = observe(state, request.rules, block)
+    told = _of_its_time(state, record)
+    judgement = spoken_of(judge(told, request.rules, record.judgement.elapsed), record.left_out)
+    return Recomputed(
+        judgement=judgement,
+        state=state,
+        blocks=len(blocks),
+        differences=differing(record.judgement, judgement),
+    )
+
+
+def differing(stored: BaseModel, found: BaseModel) -> tuple[str, ...]:
+    """Each value that differs as `path: stored ..., recomputed ...`."""
+    return tuple(_differences("", stored.model_dump(mode="json"), found.model_dump(mode="json")))
+
+
+def _of_its_time(state: JudgeState, record: ObservedBlocks) -> JudgeState:
+    """Without the interval where the record has none: its sentence did not tell it either."""
+    if record.judgement.ratios:
+        return state
+    metrics = {
+        name: metric.model_copy(update={"ratio": None}) for name, metric in state.metrics.items()
+    }
+    return state.model_copy(update={"metrics": metrics})
+
+
+def _differences(path: str, stored: object, found: object) -> list[str]:
+    if isinstance(stored, Mapping) and isinstance(found, Mapping):
+        names = [*stored, *(name for name in found if name not in stored)]
+        return [
+            line
+            for name in names
+            if not (name in ADDED_LATER and not stored.get(name))
+            for line in _differences(f"{path}.{name}", stored.get(name), found.get(name))
+        ]
+    if isinstance(stored, list) and isinstance(found, list) and len(stored) == len(found):
+        pairs = enumerate(zip(stored, found, strict=True))
+        return [line for at, (a, b) in pairs for line in _differences(f"{path}[{at}]", a, b)]
+    if _same(stored, found):
+        return []
+    return [f"{path.lstrip('.')}: stored {stored!r}, recomputed {found!r}"]
+
+
+def _same(stored: object, found: object) -> bool:
+    if isinstance(stored, float) and isinstance(found, float):
+        return math.isclose(stored, found, rel_tol=SAME)
+    return stored == found

@@ -1,0 +1,168 @@
+"""Raw counters of pods, read carefully: differences between scrapes, and what is broken in them.
+
+A process that began anew, a new error code of a known pod and a pod born in the step all count
+from 0; a value that is no count spoils the blocks it touches.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+# Labels that tell who scraped, not what was counted: equal but for these is counted twice.
+SCRAPER_LABELS = frozenset(
+    {"__name__", "job", "endpoint", "service", "prometheus", "prometheus_replica"}
+)
+TIMING_SLACK = 1e-6
+# Beyond it a float no longer counts one by one.
+LARGEST_COUNT = 2.0**53
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One counter of one pod: labels and (unix seconds, value) per scrape, oldest first."""
+
+    pod: str
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Data that cannot be used: the block it belongs to is left out, in both arms."""
+
+    pod: str
+    series: str
+    what: str
+    at: datetime
+
+    def __str__(self) -> str:
+        return f"{self.series} of pod {self.pod or '?'} at {self.at.isoformat()}: {self.what}"
+
+
+class Faults:
+    """What was broken, and the stretches of time whose blocks are therefore left out."""
+
+    def __init__(self) -> None:
+        self.named: list[Broken] = []
+        self.stretches: list[tuple[float, float]] = []
+
+    def at(self, series: Series, what: str, time: float) -> None:
+        """One scrape is broken."""
+        self.named.append(_broken(series, what, time))
+        self.stretches.append((time, time))
+
+    def throughout(self, series: Series, what: str) -> None:
+        """The whole series is broken."""
+        self.everything(_broken(series, what, series.points[-1][0]))
+
+    def doubt(self, pod: str, what: str, time: float) -> None:
+        """Something to be told; the blocks are kept."""
+        self.named.append(Broken(pod, "every series", what, moment(time)))
+
+    def everything(self, fault: Broken) -> None:
+        """No block of this window can be trusted."""
+        self.named.append(fault)
+        self.stretches.append((-math.inf, math.inf))
+
+    def spoil(self, start: float, end: float) -> bool:
+        """Whether a block over `(start, end]` must be left out."""
+        return any(first <= end and last > start for first, last in self.stretches)
+
+
+def by_pod(series: Iterable[Series], faults: Faults) -> Iterator[tuple[str, list[Series]]]:
+    pods: dict[str, list[Series]] = {}
+    identities: set[tuple[str, frozenset[tuple[str, str]]]] = set()
+    for item in series:
+        if not item.points:
+            continue
+        labels = frozenset(pair for pair in item.labels.items() if pair[0] not in SCRAPER_LABELS)
+        if (item.pod, labels) in identities:
+            faults.throughout(item, "the same series twice: it is scraped by two jobs")
+            continue
+        identities.add((item.pod, labels))
+        if not _in_order(item.points):
+            faults.throughout(item, "scrapes are repeated or out of order")
+            continue
+        for time, value in item.points:
+            if not 0 <= value <= LARGEST_COUNT:
+                faults.at(item, f"value {value:g} is not a count", time)
+        pods.setdefault(item.pod, []).append(item)
+    yield from pods.items()
+
+
+def _in_order(points: tuple[tuple[float, float], ...]) -> bool:
+    before = -math.inf
+    for time, _ in points:
+        if time <= before:
+            return False
+        before = time
+    return True
+
+
+def _is_count(value: float) -> bool:
+    return 0 <= value <= LARGEST_COUNT
+
+
+def _broken(series: Series, what: str, time: float) -> Broken:
+    labels = ", ".join(f'{name}="{value}"' for name, value in sorted(series.labels.items()))
+    return Broken(series.pod, "{" + labels + "}", what, moment(time))
+
+
+def times_of(members: list[Series]) -> list[float]:
+    return sorted({time for item in members for time, _ in item.points})
+
+
+def differences(
+    members: list[Series],
+    times: list[float],
+    born: float | None,
+    between: tuple[datetime, datetime],
+) -> Iterator[tuple[Series, float, float]]:
+    """(series, scrape time, growth) per scrape of one pod, from the weight change on.
+
+    `between`: when the weight changed, and until when all is counted already.
+    """
+    resets = sorted(_resets(members))
+    change, counted = (moment.timestamp() - TIMING_SLACK for moment in between)
+    for item in members:
+        first = bisect_left(item.points, (counted,))
+        previous = _base(times, item.points[0][0], born)
+        if first > 0:
+            before = item.points[first - 1]
+            previous = before if _is_count(before[1]) else None
+        for time, value in item.points[first:]:
+            if not _is_count(value):
+                previous = None
+                continue
+            if previous is not None and previous[0] >= change:
+                # One counter that went down means the process began anew: all began at 0.
+                anew = any(previous[0] < reset <= time for reset in resets)
+                yield item, time, value if anew else value - previous[1]
+            previous = (time, value)
+
+
+def _resets(members: list[Series]) -> set[float]:
+    found: set[float] = set()
+    for item in members:
+        before = -math.inf
+        for time, value in item.points:
+            if 0 <= value < before:
+                found.add(time)
+            before = value
+    return found
+
+
+def _base(times: list[float], first: float, born: float | None) -> tuple[float, float] | None:
+    """Where a series was 0: at the pod's scrape before its first, or when the pod was born."""
+    index = bisect_left(times, first)
+    if index > 0:
+        return times[index - 1], 0.0
+    return (born, 0.0) if born is not None else None
+
+
+def moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
