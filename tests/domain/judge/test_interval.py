@@ -198,3 +198,11 @@ def test_a_rollout_that_began_before_there_were_intervals_gets_one_from_then_on(
     for index in range(12, 24):
         state = observe(state, RULES, block(index, {"errors": counts(90, 20, 900, 4)}))
     assert judge(state, RULES, 24 * LENGTH).ratios["errors"].lower >= 2
+
+
+def test_a_candidate_is_refuted_by_stakes_that_only_together_reach_the_bound() -> None:
+    bets = [0.0] * len(start_ratio().bets)
+    for row in range(len(STAKES)):
+        bets[row * ROW + CANDIDATES.index(1.0)] = REFUTED / len(STAKES)
+    assert sum(bets) == REFUTED
+    assert ratio_interval(Wealth(bets=tuple(bets))) == RatioInterval(lower=1.0)
