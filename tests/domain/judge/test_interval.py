@@ -164,8 +164,7 @@ def test_a_rollback_shows_its_interval() -> None:
     found = judgement.ratios["errors"]
     assert found.lower >= 2
     assert judgement.sentence.endswith(
-        f"; over the rollout the rate of errors is more than {found.lower:g}x stable's"
-        " (95 % interval)"
+        f"; canary / stable over the rollout: errors more than {found.lower:g}x (95 % interval)"
     )
 
 
@@ -173,8 +172,16 @@ def test_a_promotion_shows_its_interval() -> None:
     judgement = judge(after(RULES, [counts(100, 1, 900, 9)] * 60), RULES, timedelta(minutes=10))
     assert judgement.ratios["errors"] == RatioInterval(lower=0.9, upper=2.0)
     assert (
-        "; over the rollout the rate of errors is 0.9x to 2x stable's (95 % interval)"
+        "; canary / stable over the rollout: errors 0.9x to 2x (95 % interval)"
         in judgement.sentence
+    )
+
+
+def test_the_intervals_of_several_metrics_are_told_in_one_clause() -> None:
+    both = {"errors": counts(100, 1, 900, 9), "slow": counts(100, 5, 900, 45)}
+    judgement = judge(after(RULES, [both] * 60, ("errors", "slow")), RULES, timedelta(minutes=10))
+    assert "over the rollout: errors 0.9x to 2x, slow 0.9x to 2x (95 % interval)" in (
+        judgement.sentence
     )
 
 
