@@ -34,7 +34,7 @@ __all__ = ["BlockChunk", "Canary", "ObservedBlocks", "Progress"]
 SHORTEST_POLL = timedelta(milliseconds=250)
 LONGEST_POLL = timedelta(seconds=5)
 # About 40 KiB: what a heartbeat carries, and what one record holds.
-CHUNK_BLOCKS = 100
+CHUNK_BLOCKS = 60
 # So do as many counts of single pods.
 CHUNK_PODS = 3_000
 # What cannot be used is told by its latest examples.

@@ -21,6 +21,7 @@ CANDIDATES = (
 STAKES = (0.1, 0.4, 0.9)
 # Both sides share the error of 5 %: each refutes at 2 / 0.05.
 ERROR = 0.05
+CONFIDENCE = 1 - ERROR
 REFUTED = 2 / ERROR
 _INVERSES = tuple(1 / ratio for ratio in CANDIDATES)
 _ROW = len(CANDIDATES)
@@ -33,7 +34,7 @@ class RatioInterval(BaseModel):
 
     lower: float = 0.0
     upper: float | None = None
-    confidence: float = 1 - ERROR
+    confidence: float = CONFIDENCE
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:

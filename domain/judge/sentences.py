@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import timedelta
 
 from domain.judge.case import Case
 from domain.judge.counts import Counts
+from domain.judge.interval import CONFIDENCE, RatioInterval
 from domain.judge.outlook import CAUGHT_RATE, caught_probability, request_rate
 from domain.judge.rules import Control
 from domain.judge.votes import EQUAL_TRAFFIC
@@ -39,7 +41,7 @@ def worse(case: Case) -> str:
         f" if it were no worse{_tolerance(case)}, evidence this strong would occur in at most"
         f" {_one_of(case.counted_evidence())} rollouts (limit {_limit(case)});"
         f" assumes nothing about the baseline, but that {_sticking(case, metric)}"
-        f"{_interval(case, metric)}"
+        f"{_intervals(case, [metric])}"
     )
 
 
@@ -77,12 +79,11 @@ def relative(case: Case) -> str:
     """Promoted by comparison with stable."""
     proven = [metric for metric in case.metrics if case.not_worse(metric) >= case.rules.promote_at]
     margin, weakest = case.rules.margin, min(case.not_worse(metric) for metric in proven)
-    intervals = "".join(_interval(case, metric) for metric in proven)
     return (
         f"Promoted: {'; '.join(_both(case, metric, _told(case, metric)) for metric in proven)};"
         f" a canary {margin:g}x worse would look this good in at most {_one_of(weakest)} rollouts"
         f" (limit {_one_of(case.rules.promote_at)}); compared with {_basis_of(case)}, assumes"
-        f" nothing about the baseline{intervals}{_neutral_note(case)}"
+        f" nothing about the baseline{_intervals(case, proven)}{_neutral_note(case)}"
     )
 
 
@@ -195,7 +196,7 @@ def gathering(case: Case, needed: timedelta | None) -> str:
     return (
         f"Holding on {metric}: e={_figure(case.proof(metric))} of {case.rules.promote_at:g} needed"
         f" to {ruled_out}; evidence of regression e={_figure(case.evidence())} of"
-        f" {case.rules.roll_back_at:g}{_interval(case, metric)}{_outlook(case, needed)}"
+        f" {case.rules.roll_back_at:g}{_intervals(case, [metric])}{_outlook(case, needed)}"
         f"{_basis(case)}"
     )
 
@@ -253,20 +254,25 @@ def _limits_only() -> str:
     return "judged against the plan's limits only: no stable serves beside it"
 
 
-def _interval(case: Case, metric: str) -> str:
-    ratio = case.ratio(metric)
+def _intervals(case: Case, metrics: Sequence[str]) -> str:
+    """The ratios that are bounded, in one clause; none where that would say nothing."""
+    told = [f"{metric} {range_}" for metric in metrics if (range_ := _range(case.ratio(metric)))]
+    if not told:
+        return ""
+    control = _control(case)
+    return (
+        f"; canary / {control} over the rollout: {', '.join(told)} ({_whole(CONFIDENCE)} interval)"
+    )
+
+
+def _range(ratio: RatioInterval | None) -> str:
     if ratio is None or (ratio.upper is None and ratio.lower < 1):
         return ""
     if ratio.upper is None:
-        told = f"more than {ratio.lower:g}x"
-    elif ratio.lower == 0:
-        told = f"less than {ratio.upper:g}x"
-    else:
-        told = f"{ratio.lower:g}x to {ratio.upper:g}x"
-    return (
-        f"; over the rollout the rate of {metric} is {told} {_control(case)}'s"
-        f" ({_whole(ratio.confidence)} interval)"
-    )
+        return f"more than {ratio.lower:g}x"
+    if ratio.lower == 0:
+        return f"less than {ratio.upper:g}x"
+    return f"{ratio.lower:g}x to {ratio.upper:g}x"
 
 
 def _tolerance(case: Case) -> str:

@@ -1,5 +1,6 @@
 """Each branch of the rule with its sentence, and its boundaries."""
 
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from domain.judge import (
     PromoteBy,
     Reason,
     Verdict,
+    case,
     judge,
     next_step,
     observe,
@@ -307,7 +309,14 @@ def test_being_better_than_a_broken_stable_promotes_nobody() -> None:
 
 @pytest.mark.parametrize(
     ("requests", "bad", "over"),
-    [(1000, 10, False), (1000, 20, False), (1000, 22, True), (0, 0, False), (3, 3, True)],
+    [
+        (1000, 10, False),
+        (1000, 20, False),
+        (1000, 22, True),
+        (0, 0, False),
+        (0, 3, False),
+        (3, 3, True),
+    ],
 )
 def test_clearly_over_means_three_standard_deviations(
     requests: float, bad: float, over: bool
@@ -647,3 +656,11 @@ def test_a_rehearsal_clock_changes_no_verdict(factor: float) -> None:
         Reason.quiet,
         Reason.no_traffic,
     ]
+
+
+def test_clearly_over_begins_at_exactly_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    exactly = 22 * math.log(22 / 10) - (22 - 10)
+    monkeypatch.setattr(case, "CLEARLY_OVER", exactly)
+    assert clearly_over(1000, 22, 0.01)
+    monkeypatch.setattr(case, "CLEARLY_OVER", math.nextafter(exactly, math.inf))
+    assert not clearly_over(1000, 22, 0.01)

@@ -108,6 +108,11 @@ def test_where_the_limit_speaks_loudest_the_sentence_shows_its_counts() -> None:
     assert "of requests but 87 % of the slow ones" in judgement.sentence
 
 
+def test_an_edge_that_speaks_no_louder_than_the_limit_is_not_named() -> None:
+    state = watched([slow_block(0, counts(90, 9, 900, 20), {1.0: (9, 20), 5.0: (0, 0)})])
+    assert Case(state, RULES, LENGTH).leading_edge("slow") is None
+
+
 def test_without_histograms_the_evidence_is_that_of_the_limit_alone() -> None:
     slow = counts(90, 9, 900, 20)
     state = watched([slow_block(index, slow) for index in range(5)])

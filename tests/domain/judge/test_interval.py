@@ -164,8 +164,7 @@ def test_a_rollback_shows_its_interval() -> None:
     found = judgement.ratios["errors"]
     assert found.lower >= 2
     assert judgement.sentence.endswith(
-        f"; over the rollout the rate of errors is more than {found.lower:g}x stable's"
-        " (95 % interval)"
+        f"; canary / stable over the rollout: errors more than {found.lower:g}x (95 % interval)"
     )
 
 
@@ -173,8 +172,16 @@ def test_a_promotion_shows_its_interval() -> None:
     judgement = judge(after(RULES, [counts(100, 1, 900, 9)] * 60), RULES, timedelta(minutes=10))
     assert judgement.ratios["errors"] == RatioInterval(lower=0.9, upper=2.0)
     assert (
-        "; over the rollout the rate of errors is 0.9x to 2x stable's (95 % interval)"
+        "; canary / stable over the rollout: errors 0.9x to 2x (95 % interval)"
         in judgement.sentence
+    )
+
+
+def test_the_intervals_of_several_metrics_are_told_in_one_clause() -> None:
+    both = {"errors": counts(100, 1, 900, 9), "slow": counts(100, 5, 900, 45)}
+    judgement = judge(after(RULES, [both] * 60, ("errors", "slow")), RULES, timedelta(minutes=10))
+    assert "over the rollout: errors 0.9x to 2x, slow 0.9x to 2x (95 % interval)" in (
+        judgement.sentence
     )
 
 
@@ -198,3 +205,11 @@ def test_a_rollout_that_began_before_there_were_intervals_gets_one_from_then_on(
     for index in range(12, 24):
         state = observe(state, RULES, block(index, {"errors": counts(90, 20, 900, 4)}))
     assert judge(state, RULES, 24 * LENGTH).ratios["errors"].lower >= 2
+
+
+def test_a_candidate_is_refuted_by_stakes_that_only_together_reach_the_bound() -> None:
+    bets = [0.0] * len(start_ratio().bets)
+    for row in range(len(STAKES)):
+        bets[row * ROW + CANDIDATES.index(1.0)] = REFUTED / len(STAKES)
+    assert sum(bets) == REFUTED
+    assert ratio_interval(Wealth(bets=tuple(bets))) == RatioInterval(lower=1.0)
