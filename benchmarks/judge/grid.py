@@ -1,0 +1,170 @@
+"""All cells of the benchmark, cut into parts that several processes share."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+
+from benchmarks.judge.alarms import Alarms
+from benchmarks.judge.rollouts import Rollout, Rollouts, compare, quiet
+from benchmarks.judge.streams import (
+    BAD_RATES,
+    DRIFT_BURST,
+    GUARANTEED,
+    IID,
+    LONG_FAULT,
+    RATES,
+    RATIOS,
+    Scenario,
+    Service,
+)
+from benchmarks.judge.watch import watch, watch_gaps, watch_promotion
+
+PART = 25
+MARGIN = 2.0
+QUIET_RATES = (1, 5, 20, 100, 200)
+QUIET_BAD_RATES = (0.0, 0.0001, 0.001, 0.01)
+ROLLOUT_RATES, ROLLOUT_BAD_RATE, ROLLOUT_RATIOS = (10, 100, 1000), 0.01, (1.0, 2.0, 5.0, 20.0)
+ROBUSTNESS_RATES = (10, 100, 1000)
+GAP_CELL = (100, 0.01, 5.0)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Runs a cell."""
+
+    null: int
+    null_peers: int
+    worse: int
+    worse_peers: int
+    margin: int
+    rollouts: int
+    quiet: int
+
+    def scaled(self, factor: float) -> Sizes:
+        """The same mix, more or fewer of each."""
+        return Sizes(*(max(round(runs * factor), 2) for runs in vars(self).values()))
+
+
+DEFAULT = Sizes(
+    null=1000, null_peers=100, worse=300, worse_peers=100, margin=250, rollouts=400, quiet=300
+)
+FULL = Sizes(
+    null=4000, null_peers=1000, worse=2000, worse_peers=500, margin=2000, rollouts=2000, quiet=2000
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some runs of one cell: `kind` says of which experiment."""
+
+    kind: str
+    service: Service
+    first: int
+    runs: int
+    peer_runs: int
+
+
+@dataclass
+class Results:
+    """What all parts gave, by cell."""
+
+    sizes: Sizes
+    alarms: dict[str, dict[Service, Alarms]] = field(default_factory=lambda: defaultdict(dict))
+    rollouts: dict[str, dict[Service, dict[str, Rollouts]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    seconds: float = 0.0
+    processes: int = 1
+
+    def add(self, part: Part, given: Alarms | list[dict[str, Rollout]]) -> None:
+        """Join what one part gave."""
+        if isinstance(given, Alarms):
+            self.alarms[part.kind].setdefault(part.service, Alarms()).add(given)
+            return
+        cell = self.rollouts[part.kind].setdefault(part.service, {})
+        for run in given:
+            for rule, rollout in run.items():
+                cell.setdefault(rule, Rollouts()).ended.append(rollout)
+
+
+def services(scenarios: tuple[Scenario, ...], ratio: float = 1.0) -> Iterator[Service]:
+    """The twelve traffic cells of each scenario."""
+    for scenario in scenarios:
+        for rate in RATES:
+            for bad_rate in BAD_RATES:
+                yield Service(scenario, rate, bad_rate, ratio)
+
+
+def parts(sizes: Sizes) -> Iterator[Part]:
+    """Every part, longest experiments first so that no process is left with one at the end."""
+    for service in services((*GUARANTEED, LONG_FAULT)):
+        yield from _cut("null", service, sizes.null, sizes.null_peers)
+    for ratio in RATIOS:
+        for service in services((IID,), ratio):
+            yield from _cut("worse", service, sizes.worse, sizes.worse_peers)
+    for service in services(GUARANTEED, MARGIN):
+        yield from _cut("margin", service, sizes.margin)
+    for rate in QUIET_RATES:
+        for bad_rate in QUIET_BAD_RATES:
+            yield from _cut("quiet", Service(IID, rate, bad_rate), sizes.quiet)
+    for rate in ROLLOUT_RATES:
+        for ratio in ROLLOUT_RATIOS:
+            service = Service(DRIFT_BURST, rate, ROLLOUT_BAD_RATE, ratio)
+            yield from _cut("rollouts", service, sizes.rollouts)
+    for rate in ROBUSTNESS_RATES:
+        yield from _cut("gaps", Service(IID, rate, 0.01), sizes.null)
+        yield from _cut("gaps", Service(GUARANTEED[-1], rate, 0.01), sizes.null)
+    yield from _cut("gaps", Service(IID, *GAP_CELL), sizes.worse)
+
+
+def _cut(kind: str, service: Service, runs: int, peer_runs: int = 0) -> Iterator[Part]:
+    for first in range(0, runs, PART):
+        count = min(PART, runs - first)
+        yield Part(kind, service, first, count, min(max(peer_runs - first, 0), count))
+
+
+def live(part: Part) -> tuple[Part, Alarms | list[dict[str, Rollout]]]:
+    """Run one part; every run has its own seed, the same in every process and order."""
+    seeds = [f"{part.kind} {run}" for run in range(part.first, part.first + part.runs)]
+    if part.kind == "rollouts":
+        return part, [compare(part.service, seed) for seed in seeds]
+    if part.kind == "quiet":
+        return part, [quiet(part.service, seed) for seed in seeds]
+    total = Alarms()
+    for index, seed in enumerate(seeds):
+        total.add(_watched(part, seed, peers=index < part.peer_runs))
+    return part, total
+
+
+def _watched(part: Part, seed: str, *, peers: bool) -> Alarms:
+    if part.kind == "gaps":
+        return watch_gaps(part.service, seed)
+    if part.kind == "margin":
+        return watch_promotion(part.service, seed, MARGIN)
+    return watch(part.service, seed, peers=peers)
+
+
+def run(sizes: Sizes, processes: int) -> Results:
+    """All parts, on so many processes; progress goes to standard error."""
+    results, begun = Results(sizes, processes=processes), time.monotonic()
+    todo = list(parts(sizes))
+    context = get_context("spawn")
+    with context.Pool(processes) as pool:
+        for done, (part, given) in enumerate(pool.imap_unordered(live, todo, chunksize=2), 1):
+            results.add(part, given)
+            if done % 100 == 0 or done == len(todo):
+                _tell(done, len(todo), time.monotonic() - begun)
+    results.seconds = time.monotonic() - begun
+    return results
+
+
+def _tell(done: int, total: int, seconds: float) -> None:
+    if sys.stderr.isatty() or os.environ.get("TIDEGATE_BENCH_PROGRESS"):
+        left = seconds * (total - done) / done
+        print(f"\r{done}/{total} parts, about {left:.0f} s left ", end="", file=sys.stderr)

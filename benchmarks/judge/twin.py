@@ -1,0 +1,233 @@
+"""The shipped judge for one metric as plain arithmetic: fast, and proven equal by a test.
+
+`Worse` is the evidence of regression alone, `Twin` the whole rule of one metric. The formulas are
+those of `domain.judge`; only pydantic, sentences and further metrics are left out.
+"""
+
+from __future__ import annotations
+
+import math
+
+from benchmarks.judge.streams import Tally
+from domain.judge import JudgeRules, Reason, Verdict
+from domain.judge.bets import (
+    LATE_MASS,
+    NON_INFERIORITY_GRID,
+    NON_INFERIORITY_PRIOR,
+    REGRESSION_GRID,
+    REGRESSION_PRIOR,
+    WEALTH_CAP,
+    within_limit,
+)
+from domain.judge.case import SUSPICION, clearly_over
+from domain.judge.outlook import REQUESTS_HORIZON, WATCHED_HORIZON
+from domain.judge.state import RECENT_DECAY
+
+R1, R2, R3, R4, R5 = REGRESSION_GRID
+P1, P2, P3, P4, P5 = REGRESSION_PRIOR
+
+
+class Worse:
+    """Evidence that the canary is worse than `rho0` times stable; `evidence` after each block."""
+
+    __slots__ = ("a", "b", "blocks", "c", "d", "e", "evidence", "rho0")
+
+    def __init__(self, rho0: float) -> None:
+        self.rho0 = rho0
+        keep = 1 - LATE_MASS
+        self.a, self.b, self.c, self.d, self.e = (keep * share for share in REGRESSION_PRIOR)
+        self.blocks = 0
+        self.evidence = 1.0
+
+    def observe(self, canary: int, canary_bad: int, stable: int, stable_bad: int) -> float:
+        """The evidence after one block."""
+        bad = canary_bad + stable_bad
+        if bad == 0 or canary == 0 or stable == 0:
+            return self.evidence
+        share, weighted = canary_bad / bad, self.rho0 * canary
+        rest, scale = 1 - share, weighted + stable
+        self.blocks = block = self.blocks + 1
+        refill = LATE_MASS / (block * (block + 1))
+        a = (self.a + P1 * refill) * (share * R1 + rest) * scale / (R1 * weighted + stable)
+        b = (self.b + P2 * refill) * (share * R2 + rest) * scale / (R2 * weighted + stable)
+        c = (self.c + P3 * refill) * (share * R3 + rest) * scale / (R3 * weighted + stable)
+        d = (self.d + P4 * refill) * (share * R4 + rest) * scale / (R4 * weighted + stable)
+        e = (self.e + P5 * refill) * (share * R5 + rest) * scale / (R5 * weighted + stable)
+        if max(a, b, c, d, e) > WEALTH_CAP:
+            a, b, c, d, e = (min(wealth, WEALTH_CAP) for wealth in (a, b, c, d, e))
+        self.a, self.b, self.c, self.d, self.e = a, b, c, d, e
+        self.evidence = a + b + c + d + e + LATE_MASS / (block + 1)
+        return self.evidence
+
+
+class NotWorse:
+    """Evidence that the canary is not worse than `margin` times stable."""
+
+    __slots__ = ("bets", "evidence", "margin")
+
+    def __init__(self, margin: float) -> None:
+        self.margin = margin
+        self.bets = list(NON_INFERIORITY_PRIOR)
+        self.evidence = 1.0
+
+    def observe(self, canary: int, canary_bad: int, stable: int, stable_bad: int) -> float:
+        """The evidence after one block."""
+        bad = canary_bad + stable_bad
+        if bad == 0 or canary == 0 or stable == 0:
+            return self.evidence
+        share = canary_bad / bad
+        rest, gain, scale = 1 - share, share / self.margin, self.margin * canary + stable
+        bets = self.bets
+        for index, ratio in enumerate(NON_INFERIORITY_GRID):
+            wealth = bets[index] * (gain * ratio + rest) * scale / (ratio * canary + stable)
+            bets[index] = wealth if wealth < WEALTH_CAP else WEALTH_CAP
+        self.evidence = sum(bets)
+        return self.evidence
+
+
+class Twin:
+    """One metric beside a stable, all steps of a rollout; times in seconds."""
+
+    METRIC = "errors"
+
+    def __init__(self, rules: JudgeRules) -> None:
+        self.worse = Worse(rules.rho0)
+        self.not_worse = {margin: NotWorse(margin) for margin in rules.margins}
+        self.rollout_blocks = 0
+        self.rollout_bad = 0
+        self.rollout_watched = 0.0
+        self.take_step(rules)
+
+    def take_step(self, rules: JudgeRules) -> None:
+        """The next weight took effect: evidence stays, the step's counts go."""
+        self.rules = rules
+        self.limit = rules.limits.get(self.METRIC)
+        self.deadline = rules.deadline.total_seconds()
+        self.last_deadline = rules.last_deadline.total_seconds()
+        self.min_bake = rules.min_bake.total_seconds()
+        self.warmed = self.step_blocks = 0
+        self.step = [0, 0, 0, 0]
+        self.step_watched = 0.0
+        self.recent = [0.0, 0.0, 0.0, 0.0]
+
+    def observe(self, tally: Tally, length: float) -> None:
+        """One block of `length` seconds."""
+        if self.warmed < self.rules.warm_up_blocks:
+            self.warmed += 1
+            return
+        self.worse.observe(*tally)
+        for process in self.not_worse.values():
+            process.observe(*tally)
+        for index, count in enumerate(tally):
+            self.step[index] += count
+            self.recent[index] = RECENT_DECAY * self.recent[index] + count
+        self.rollout_bad += tally.canary_bad + tally.stable_bad
+        self.step_blocks += 1
+        self.rollout_blocks += 1
+        self.step_watched += length
+        self.rollout_watched += length
+
+    def judge(self, elapsed: float) -> tuple[Verdict, Reason]:
+        """The shipped order of rules, `elapsed` seconds after the step's weight took effect."""
+        rules = self.rules
+        if self.rollout_blocks >= rules.min_blocks and self.worse.evidence >= rules.roll_back_at:
+            return Verdict.ROLL_BACK, Reason.worse
+        if self._over(self.recent[2], self.recent[3]):
+            both = self._over(self.recent[0], self.recent[1])
+            return Verdict.HOLD, Reason.both_bad if both else Reason.stable_bad
+        settled = self.step_blocks >= rules.min_blocks
+        if settled and self._proven_relative():
+            return Verdict.PROMOTE, Reason.relative
+        if settled and elapsed >= self.min_bake and self._within_limit():
+            return Verdict.PROMOTE, Reason.within_limit
+        if elapsed < self.deadline:
+            return Verdict.HOLD, Reason.gathering
+        return self._after_deadline(elapsed)
+
+    def _after_deadline(self, elapsed: float) -> tuple[Verdict, Reason]:
+        if self.step[0] < self.rules.min_requests:
+            return Verdict.HOLD, Reason.no_traffic
+        objection = self._objection()
+        if elapsed < self.last_deadline:
+            needed = self._time_needed(elapsed)
+            if objection or (needed is not None and elapsed + needed <= self.last_deadline):
+                return Verdict.HOLD, Reason.gathering
+        if objection:
+            return Verdict.HOLD, Reason.inconclusive
+        if elapsed < self.min_bake:
+            return Verdict.HOLD, Reason.gathering
+        return Verdict.PROMOTE, Reason.quiet
+
+    def _proven_relative(self) -> bool:
+        return self.not_worse[self.rules.margin].evidence >= self.rules.promote_at
+
+    def _within_limit(self) -> bool:
+        if self.limit is None or not self._absolute or self.worse.evidence >= SUSPICION:
+            return False
+        return within_limit(self.step[0], self.step[1], self.limit) >= self.rules.promote_at
+
+    @property
+    def _absolute(self) -> bool:
+        return self.rules.promote == "any"
+
+    def _over(self, requests: float, bad: float) -> bool:
+        return self.limit is not None and clearly_over(requests, bad, self.limit)
+
+    def _objection(self) -> bool:
+        alone = self._over(*self.step[:2]) and not self._over(*self.step[2:])
+        return (
+            alone
+            or self._over(*self.recent[:2])
+            or self.worse.evidence >= SUSPICION
+            or self.step_blocks < self.rules.min_blocks
+        )
+
+    def _time_needed(self, elapsed: float) -> float | None:
+        neutral = self.limit is None and self.rollout_bad == 0
+        if neutral or self._proven_relative() or self._proven_limit():
+            return max(self.min_bake - elapsed, 0.0)
+        estimates = [self._relative_time(), self._limit_time(elapsed)]
+        return min((estimate for estimate in estimates if estimate is not None), default=None)
+
+    def _proven_limit(self) -> bool:
+        if self.limit is None or not self._absolute:
+            return False
+        return within_limit(self.step[0], self.step[1], self.limit) >= self.rules.promote_at
+
+    def _relative_time(self) -> float | None:
+        evidence = self.not_worse[self.rules.margin].evidence
+        if evidence <= 1 or not self.rollout_watched:
+            return None
+        missing = max(math.log(self.rules.promote_at / evidence), 0)
+        further = missing / math.log(evidence)
+        return self.rollout_watched * further if further < WATCHED_HORIZON else None
+
+    def _limit_time(self, elapsed: float) -> float | None:
+        if not self._absolute or self.worse.evidence >= SUSPICION:
+            return None
+        missing = self._requests_missing()
+        if missing is None or not self.step_watched or not self.step[0]:
+            return None
+        return max(missing * self.step_watched / self.step[0], self.min_bake - elapsed)
+
+    def _requests_missing(self) -> float | None:
+        canary, bad = self.step[0], self.step[1]
+        rate = bad / canary if canary else 0.0
+        if self.limit is None or rate >= self.limit:
+            return None
+        low, high = 0.0, 1.0
+        while not self._enough(canary + high, bad + high * rate):
+            low, high = high, high * 2
+            if high > REQUESTS_HORIZON:
+                return None
+        while high - low > 0.5:
+            middle = (low + high) / 2
+            if self._enough(canary + middle, bad + middle * rate):
+                high = middle
+            else:
+                low = middle
+        return high
+
+    def _enough(self, requests: float, bad: float) -> bool:
+        assert self.limit is not None
+        return within_limit(requests, bad, self.limit) >= self.rules.promote_at
