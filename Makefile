@@ -10,7 +10,7 @@ UV_FLAGS := --quiet --require-hashes
 CORE = $(empty) and not long
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-beds demo test test-real test-cluster cluster-up cluster-shell cluster-down cluster-control lint histories format bench lock schema generated-current test-full pictures clean
+.PHONY: help bench-beds bench-judge demo test test-real test-cluster cluster-up cluster-shell cluster-down cluster-control lint histories format bench lock schema generated-current test-full pictures clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench: $(STAMP) $(WHEELHOUSE)/.ready ## one release in the sandbox, measured: go
 
 bench-beds: $(CLUSTER_STAMP) ## how long real clusters take to be ready: goal beside figure
 	@$(BIN)/python -m benchmarks.beds
+
+bench-judge: $(STAMP) ## the judge and three incumbents on the same streams: goal beside figure (<= 10 min, 2 cores)
+	@$(BIN)/python -m benchmarks.judge $(if $(FULL),--full)
 
 lock: $(STAMP) ## resolve pyproject.toml into requirements/*.txt
 	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 \

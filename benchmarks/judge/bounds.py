@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from statistics import NormalDist
 
 from benchmarks.judge.streams import BLOCK, WEIGHT, Service
 
-NEGLIGIBLE = 1e-9
+NEGLIGIBLE = 1e-8
 ALPHA = 0.01
 
 
@@ -25,7 +25,7 @@ def kl_bound(service: Service, weight: float = WEIGHT, alpha: float = ALPHA) -> 
     return math.log(1 / alpha) / (service.rate * information)
 
 
-@lru_cache(maxsize=None)
+@cache
 def robust_bound(service: Service, block: float = BLOCK, alpha: float = ALPHA) -> float:
     """log(1 / alpha) / max over l of E log(1 + l (S / w - 1)) per block, in seconds.
 
@@ -37,15 +37,15 @@ def robust_bound(service: Service, block: float = BLOCK, alpha: float = ALPHA) -
 
 
 def _gains(service: Service, block: float) -> Iterator[tuple[float, float]]:
-    """(probability, S / w - 1) of the blocks that tell something, w the canary's requests' share."""
+    """(probability, S / w - 1) of blocks that tell something; w: share of requests."""
     canary, stable = service.rate * block * WEIGHT, service.rate * block * (1 - WEIGHT)
     canary_rate = min(service.bad_rate * service.ratio, 1.0)
     # With many requests their share hardly moves: few points of it are enough.
     parts = 15 if canary < 20 else 3
     good = [
         (good_canary, good_stable, one * other)
-        for good_canary, one in _likely(canary * (1 - canary_rate), 3.0, parts)
-        for good_stable, other in _likely(stable * (1 - service.bad_rate), 3.0, parts)
+        for good_canary, one in _likely(canary * (1 - canary_rate), 30.0, parts)
+        for good_stable, other in _likely(stable * (1 - service.bad_rate), 30.0, parts)
     ]
     for canary_bad, one in _likely(canary * canary_rate, 30.0, 61):
         for stable_bad, other in _likely(stable * service.bad_rate, 30.0, 61):
@@ -54,7 +54,7 @@ def _gains(service: Service, block: float) -> Iterator[tuple[float, float]]:
                 continue
             for good_canary, good_stable, chance in good:
                 n1, n0 = canary_bad + good_canary, stable_bad + good_stable
-                if n1 and n0:
+                if n1 and n0 and part * chance > NEGLIGIBLE:
                     yield part * chance, canary_bad / bad * (n1 + n0) / n1 - 1
 
 
@@ -63,9 +63,7 @@ def _likely(mean: float, enumerated: float, parts: int) -> list[tuple[int, float
     if mean > enumerated:
         root = math.sqrt(mean)
         points = (NormalDist().inv_cdf((index + 0.5) / parts) for index in range(parts))
-        return [
-            (max(round(mean + root * z + (z * z - 1) / 6), 0), 1 / parts) for z in points
-        ]
+        return [(max(round(mean + root * z + (z * z - 1) / 6), 0), 1 / parts) for z in points]
     counts, probability = [], math.exp(-mean)
     for count in range(int(mean + 8 * math.sqrt(mean) + 8)):
         if probability > NEGLIGIBLE:

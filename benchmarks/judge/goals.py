@@ -4,55 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from statistics import fmean, median
 
 from benchmarks.judge import rollouts, watch
 from benchmarks.judge.alarms import Alarms, oracle, proportion_error
 from benchmarks.judge.bounds import kl_bound, robust_bound
+from benchmarks.judge.goal import Goal
 from benchmarks.judge.grid import FULL, GAP_CELL, Results
 from benchmarks.judge.rollouts import End
 from benchmarks.judge.streams import IID, LONG_FAULT, Service
-from benchmarks.release import Figure
 
 FEASIBLE = 0.99
 SLACK = 3.0
 KL_FLOOR = 130.0
-
-
-@dataclass(frozen=True)
-class Goal(Figure):
-    """One figure with its standard error; `slack` more is forgiven to a worst of noisy cells."""
-
-    row: str = ""
-    error: float = 0.0
-    at_least: bool = False
-    slack: float = 0.0
-
-    @property
-    def is_met(self) -> bool:
-        """Tell whether the figure itself is on the goal's side."""
-        return self.goal is None or self._reaches(self.goal)
-
-    @property
-    def mark(self) -> str:
-        """`met`, `in error` (only within its sampling error), `MISSED`, or nothing promised."""
-        if self.goal is None:
-            return ""
-        if self.is_met:
-            return "met"
-        forgiven = self.goal - self.slack if self.at_least else self.goal + self.slack
-        return "in error" if self.slack and self._reaches(forgiven) else "MISSED"
-
-    def _reaches(self, goal: float) -> bool:
-        return self.value >= goal if self.at_least else self.value <= goal
-
-    def __str__(self) -> str:
-        sign = ">=" if self.at_least else "<="
-        goal = "" if self.goal is None else f"{sign} {self.goal:g} {self.unit}"
-        error = "" if math.isnan(self.error) else f"+- {self.error:.2g}"
-        measured = f"{self.row:>3} {self.name:<52} {self.value:>8.4g} {error:<9} {self.unit:<4}"
-        return f"{measured} {goal:<10} {self.mark:<8} {self.excludes}".rstrip()
 
 
 def goals(results: Results) -> list[Goal]:
@@ -125,14 +89,18 @@ def _beside_bounds(results: Results) -> Iterator[Goal]:
             f"mean delay / burst-proof bound, {len(cells)} cells, {_short(rule)}",
             fmean(ratio for ratio, _, _ in robust), "x", 1.40 if promised else None,
             "warm-up; bound by enumeration; the goal is for 1.0", row="2",
-            error=_mean_error(ratio * a.delay_error(rule) / a.delay(rule) for ratio, _, a in robust),
+            error=_mean_error(
+                ratio * a.delay_error(rule) / a.delay(rule) for ratio, _, a in robust
+            ),
         )  # fmt: skip
         yield Goal(
             f"  worst of them, {_short(rule)}", worst, "x", 1.60 if promised else None,
             cell.named(), row="2",
             error=worst * alarms.delay_error(rule) / alarms.delay(rule),
         )  # fmt: skip
-        informed = [(a.delay(rule) / kl_bound(s), s, a) for s, a in cells if kl_bound(s) >= KL_FLOOR]
+        informed = [
+            (a.delay(rule) / kl_bound(s), s, a) for s, a in cells if kl_bound(s) >= KL_FLOOR
+        ]
         worst, cell, alarms = max(informed, key=lambda one: one[0])
         yield Goal(
             f"worst delay / (log(1/alpha)/KL), {len(informed)} cells, {_short(rule)}", worst, "x",
@@ -322,5 +290,8 @@ def _median_error(values: list[float]) -> float:
     """Half the width between the order statistics one standard deviation around the median."""
     ordered, reach = sorted(values), math.sqrt(len(values)) / 2
     middle = (len(ordered) - 1) / 2
-    low, high = ordered[max(round(middle - reach), 0)], ordered[min(round(middle + reach), len(ordered) - 1)]
+    low, high = (
+        ordered[max(round(middle - reach), 0)],
+        ordered[min(round(middle + reach), len(ordered) - 1)],
+    )
     return (high - low) / 2 if math.isfinite(high) else math.nan

@@ -18,6 +18,7 @@ from benchmarks.judge.streams import (
     GUARANTEED,
     IID,
     LONG_FAULT,
+    RAMP,
     RATES,
     RATIOS,
     Scenario,
@@ -30,7 +31,6 @@ MARGIN = 2.0
 QUIET_RATES = (1, 5, 20, 100, 200)
 QUIET_BAD_RATES = (0.0, 0.0001, 0.001, 0.01)
 ROLLOUT_RATES, ROLLOUT_BAD_RATE, ROLLOUT_RATIOS = (10, 100, 1000), 0.01, (1.0, 2.0, 5.0, 20.0)
-ROBUSTNESS_RATES = (10, 100, 1000)
 GAP_CELL = (100, 0.01, 5.0)
 
 
@@ -103,27 +103,40 @@ def services(scenarios: tuple[Scenario, ...], ratio: float = 1.0) -> Iterator[Se
 
 def parts(sizes: Sizes) -> Iterator[Part]:
     """Every part, longest experiments first so that no process is left with one at the end."""
-    for service in services((*GUARANTEED, LONG_FAULT)):
-        yield from _cut("null", service, sizes.null, sizes.null_peers)
-    for ratio in RATIOS:
-        for service in services((IID,), ratio):
-            yield from _cut("worse", service, sizes.worse, sizes.worse_peers)
-    for service in services(GUARANTEED, MARGIN):
-        yield from _cut("margin", service, sizes.margin)
+    null = services((*GUARANTEED, LONG_FAULT))
+    worse = (service for ratio in RATIOS for service in services((IID,), ratio))
+    for kind, cells, runs, peer_runs in (
+        ("null", null, sizes.null, sizes.null_peers),
+        ("worse", worse, sizes.worse, sizes.worse_peers),
+        ("margin", services(GUARANTEED, MARGIN), sizes.margin, 0),
+        ("gaps", _good_gaps(), sizes.null, 0),
+        ("gaps", [Service(IID, *GAP_CELL)], sizes.worse, 0),
+        ("quiet", _quiet_cells(), sizes.quiet, 0),
+        ("rollouts", _rollout_cells(), sizes.rollouts, 0),
+    ):
+        for service in cells:
+            yield from _cut(kind, service, runs, peer_runs)
+
+
+def _good_gaps() -> Iterator[Service]:
+    for scenario in (IID, RAMP):
+        for rate in ROLLOUT_RATES:
+            yield Service(scenario, rate, 0.01)
+
+
+def _quiet_cells() -> Iterator[Service]:
     for rate in QUIET_RATES:
         for bad_rate in QUIET_BAD_RATES:
-            yield from _cut("quiet", Service(IID, rate, bad_rate), sizes.quiet)
+            yield Service(IID, rate, bad_rate)
+
+
+def _rollout_cells() -> Iterator[Service]:
     for rate in ROLLOUT_RATES:
         for ratio in ROLLOUT_RATIOS:
-            service = Service(DRIFT_BURST, rate, ROLLOUT_BAD_RATE, ratio)
-            yield from _cut("rollouts", service, sizes.rollouts)
-    for rate in ROBUSTNESS_RATES:
-        yield from _cut("gaps", Service(IID, rate, 0.01), sizes.null)
-        yield from _cut("gaps", Service(GUARANTEED[-1], rate, 0.01), sizes.null)
-    yield from _cut("gaps", Service(IID, *GAP_CELL), sizes.worse)
+            yield Service(DRIFT_BURST, rate, ROLLOUT_BAD_RATE, ratio)
 
 
-def _cut(kind: str, service: Service, runs: int, peer_runs: int = 0) -> Iterator[Part]:
+def _cut(kind: str, service: Service, runs: int, peer_runs: int) -> Iterator[Part]:
     for first in range(0, runs, PART):
         count = min(PART, runs - first)
         yield Part(kind, service, first, count, min(max(peer_runs - first, 0), count))

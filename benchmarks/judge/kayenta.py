@@ -39,9 +39,7 @@ def standing(canary: list[float], ordered: list[float], shift: float) -> float:
     """
     m, n = len(canary), len(ordered)
     moved = sorted(value - shift for value in canary)
-    above = sum(
-        (bisect_left(ordered, value) + bisect_right(ordered, value)) / 2 for value in moved
-    )
+    above = sum((bisect_left(ordered, value) + bisect_right(ordered, value)) / 2 for value in moved)
     excess = above - m * n / 2
     both = sorted(moved + ordered)
     total = m + n

@@ -12,10 +12,11 @@ from typing import Any
 from benchmarks.judge import rollouts, watch
 from benchmarks.judge.alarms import Alarms, oracle
 from benchmarks.judge.bounds import kl_bound, robust_bound
-from benchmarks.judge.goals import Goal, argo_tuned
+from benchmarks.judge.goal import Goal
+from benchmarks.judge.goals import argo_tuned
 from benchmarks.judge.grid import QUIET_BAD_RATES, QUIET_RATES, Results
 from benchmarks.judge.rollouts import End
-from benchmarks.judge.streams import GUARANTEED, IID, LONG_FAULT, RATIOS, Scenario, Service
+from benchmarks.judge.streams import GUARANTEED, IID, LONG_FAULT, Scenario, Service
 
 FALSE_RULES = (
     watch.OURS, watch.TOLERANT, watch.OURS_MINUTE, watch.TOLERANT_MINUTE, *watch.PEERS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -58,7 +59,7 @@ class Rollouts:
     def seconds(self, end: End) -> float:
         """Median duration of those; infinite without any."""
         chosen = [one.seconds for one in self.ended if one.end is end]
-        return median(chosen) if chosen else float("inf")
+        return median(chosen) if chosen else math.inf
 
     def bad(self) -> float:
         """Mean bad requests from the canary, whatever the end."""
@@ -66,7 +67,7 @@ class Rollouts:
 
     def bad_error(self) -> float:
         """Its standard error."""
-        return stdev(one.bad for one in self.ended) / len(self.ended) ** 0.5
+        return stdev(one.bad for one in self.ended) / math.sqrt(len(self.ended))
 
     def first_reasons(self) -> dict[str, float]:
         """How the first step was decided, as shares."""

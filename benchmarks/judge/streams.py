@@ -56,13 +56,14 @@ class Scenario:
 
 IID = Scenario("iid")
 DRIFT_BURST = Scenario("drift+burst", drift=True, bursts=True)
+RAMP = Scenario("ramp", drift=True, ramp=True)
 LONG_FAULT = Scenario("long fault", long_fault=True)
 GUARANTEED = (
     IID,
     Scenario("drift", drift=True),
     Scenario("burst", bursts=True),
     DRIFT_BURST,
-    Scenario("ramp", drift=True, ramp=True),
+    RAMP,
 )
 
 

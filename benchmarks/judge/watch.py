@@ -140,10 +140,7 @@ def regression(rho0: float) -> Detector:
 def _incumbents(service: Service, alarms: Alarms) -> list[Panel]:
     argo = Argo(0.05, failure_limit=3)
     flagger = {FLAGGER_DOCS: Flagger(0.01), FLAGGER_TWICE: Flagger(2 * service.bad_rate)}
-    by_minute: dict[str, Detector] = {
-        name: (lambda tally, rule=rule: rule.check(tally.canary, tally.canary_bad)[1])
-        for name, rule in flagger.items()
-    }
+    by_minute = {name: _flagger(rule) for name, rule in flagger.items()}
     by_minute[KAYENTA] = _kayenta(first_look=10)
     if service.ratio > 1:
         by_minute[KAYENTA_EARLY] = _kayenta(first_look=5)
@@ -151,6 +148,10 @@ def _incumbents(service: Service, alarms: Alarms) -> list[Panel]:
         ARGO_DOCS: lambda tally: argo.measure(tally.canary, tally.canary_bad)
     }
     return [Panel(MINUTE, by_minute, alarms), Panel(FIVE_MINUTES, docs, alarms)]
+
+
+def _flagger(rule: Flagger) -> Detector:
+    return lambda tally: rule.check(tally.canary, tally.canary_bad)[1]
 
 
 def _kayenta(first_look: int) -> Detector:
