@@ -14,6 +14,7 @@ from benchmarks.judge.alarms import Alarms
 from benchmarks.judge.rollouts import Rollout, Rollouts, compare, quiet
 from benchmarks.judge.streams import (
     BAD_RATES,
+    BURST,
     DRIFT_BURST,
     GUARANTEED,
     IID,
@@ -39,6 +40,7 @@ class Sizes:
     """Runs a cell."""
 
     null: int
+    long_fault: int
     null_peers: int
     worse: int
     worse_peers: int
@@ -52,11 +54,13 @@ class Sizes:
 
 
 DEFAULT = Sizes(
-    null=1000, null_peers=100, worse=300, worse_peers=100, margin=250, rollouts=400, quiet=300
-)
+    null=1000, long_fault=400, null_peers=100, worse=300, worse_peers=100,
+    margin=250, rollouts=400, quiet=300,
+)  # fmt: skip
 FULL = Sizes(
-    null=4000, null_peers=1000, worse=2000, worse_peers=500, margin=2000, rollouts=2000, quiet=2000
-)
+    null=4000, long_fault=4000, null_peers=1000, worse=2000, worse_peers=500,
+    margin=2000, rollouts=2000, quiet=2000,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,15 +107,16 @@ def services(scenarios: tuple[Scenario, ...], ratio: float = 1.0) -> Iterator[Se
 
 def parts(sizes: Sizes) -> Iterator[Part]:
     """Every part, longest experiments first so that no process is left with one at the end."""
-    null = services((*GUARANTEED, LONG_FAULT))
     worse = (service for ratio in RATIOS for service in services((IID,), ratio))
     for kind, cells, runs, peer_runs in (
-        ("null", null, sizes.null, sizes.null_peers),
+        ("null", services(GUARANTEED), sizes.null, sizes.null_peers),
+        ("null", services((LONG_FAULT,)), sizes.long_fault, sizes.null_peers),
         ("worse", worse, sizes.worse, sizes.worse_peers),
         ("margin", services(GUARANTEED, MARGIN), sizes.margin, 0),
         ("gaps", _good_gaps(), sizes.null, 0),
         ("gaps", [Service(IID, *GAP_CELL)], sizes.worse, 0),
         ("quiet", _quiet_cells(), sizes.quiet, 0),
+        ("limit", _bad_within_quiet(), sizes.quiet, 0),
         ("rollouts", _rollout_cells(), sizes.rollouts, 0),
     ):
         for service in cells:
@@ -128,6 +133,15 @@ def _quiet_cells() -> Iterator[Service]:
     for rate in QUIET_RATES:
         for bad_rate in QUIET_BAD_RATES:
             yield Service(IID, rate, bad_rate)
+
+
+def _bad_within_quiet() -> Iterator[Service]:
+    """Of 0.1 % to 0.5, 2 and 5 %, as section 3b has it; at 1 req/s one that fails everything."""
+    for scenario in (IID, BURST):
+        for rate in (20, 100):
+            for ratio in (5.0, 20.0, 50.0):
+                yield Service(scenario, rate, 0.001, ratio)
+        yield Service(scenario, 1, 0.001, 1000.0)
 
 
 def _rollout_cells() -> Iterator[Service]:
@@ -147,7 +161,7 @@ def live(part: Part) -> tuple[Part, Alarms | list[dict[str, Rollout]]]:
     seeds = [f"{part.kind} {run}" for run in range(part.first, part.first + part.runs)]
     if part.kind == "rollouts":
         return part, [compare(part.service, seed) for seed in seeds]
-    if part.kind == "quiet":
+    if part.kind in ("quiet", "limit"):
         return part, [quiet(part.service, seed) for seed in seeds]
     total = Alarms()
     for index, seed in enumerate(seeds):

@@ -76,8 +76,3 @@ class ArgoGrid:
             moments = self.moments[position]
             if len(moments) < FAILURE_LIMITS:
                 moments.append(index)
-
-    def settled(self, ratio: float) -> bool:
-        """Whether a threshold well below a canary at `ratio` has all failures it can use."""
-        sensible = [at for at, multiple in enumerate(MULTIPLES) if multiple <= ratio / 1.3]
-        return bool(sensible) and len(self.moments[sensible[-1]]) == FAILURE_LIMITS

@@ -13,13 +13,14 @@ from benchmarks.judge import rollouts, watch
 from benchmarks.judge.alarms import Alarms, oracle
 from benchmarks.judge.bounds import kl_bound, robust_bound
 from benchmarks.judge.goal import Goal
-from benchmarks.judge.goals import argo_tuned
 from benchmarks.judge.grid import QUIET_BAD_RATES, QUIET_RATES, Results
 from benchmarks.judge.rollouts import End
 from benchmarks.judge.streams import GUARANTEED, IID, LONG_FAULT, Scenario, Service
+from benchmarks.judge.watch_goals import argo_tuned
 
 FALSE_RULES = (
-    watch.OURS, watch.TOLERANT, watch.OURS_MINUTE, watch.TOLERANT_MINUTE, *watch.PEERS,
+    watch.OURS, watch.TOLERANT, watch.MERGED, watch.OURS_MINUTE, watch.TOLERANT_MINUTE,
+    *watch.PEERS,
 )  # fmt: skip
 
 
@@ -31,7 +32,7 @@ def show(results: Results, figures: list[Goal], target: Path) -> None:
     print("that is over its goal by less than three of them; --full decides.\n")
     for figure in figures:
         print(figure)
-    for table in (_false_table, _delay_table, _rollout_table, _quiet_table):
+    for table in (_false_table, _delay_table, _rollout_table, _quiet_table, _limit_table):
         print()
         for line in table(results):
             print(line)
@@ -82,19 +83,22 @@ def _delay_table(results: Results) -> Iterator[str]:
     )
     yield (
         f"{'lambda':>7} {'req/s':>6} {'bad %':>6} {'ratio':>6} {'KL':>7} {'proof':>7}"
-        f" {'rho0=1.0':>18} {'rho0=1.1':>18} {'bad req':>8} {'Argo tuned':>10}"
-        f" {'Kayenta':>8} {'Flagger2x':>9}"
+        f" {'rho0=1.0':>18} {'rho0=1.1':>18} {'1.1, 3 metrics':>18} {'bad req':>8}"
+        f" {'Argo tuned':>10} {'Kayenta':>8} {'Flagger2x':>9}"
     )
     cells = sorted(
         results.alarms["worse"].items(),
         key=lambda cell: (cell[0].bad_per_second, cell[0].rate, cell[0].ratio),
     )
     for service, alarms in cells:
-        own, tolerant = (_delay_cell(alarms, rule) for rule in (watch.OURS, watch.TOLERANT))
+        own = " ".join(
+            f"{_delay_cell(alarms, rule):>18}"
+            for rule in (watch.OURS, watch.TOLERANT, watch.MERGED)
+        )
         yield (
             f"{service.bad_per_second:>7g} {service.rate:>6g} {100 * service.bad_rate:>6g}"
             f" {service.ratio:>6g} {kl_bound(service):>7.3g} {robust_bound(service):>7.4g}"
-            f" {own:>18} {tolerant:>18} {alarms.bad_requests(watch.OURS):>8.4g}"
+            f" {own} {alarms.bad_requests(watch.OURS):>8.4g}"
             f" {argo_tuned(results, service):>10.0f} {alarms.restricted_delay(watch.KAYENTA):>8.0f}"
             f" {alarms.restricted_delay(watch.FLAGGER_TWICE):>9.0f}"
         )
@@ -149,6 +153,26 @@ def _quiet_cell(cell: dict[str, rollouts.Rollouts]) -> str:
     )
     promoted = f"{100 * tolerant.share(End.promoted):.1f} ({100 * strict.share(End.promoted):.1f})"
     return f"{promoted}, {tolerant.seconds(End.promoted) / 60:.1f}; {first}"
+
+
+def _limit_table(results: Results) -> Iterator[str]:
+    yield (
+        "Bad canaries in the same setting, stable 0.1 %: rolled back / promoted / a person %,"
+        " median s to rollback, by tolerance"
+    )
+    for service, cell in results.rollouts["limit"].items():
+        ends = " | ".join(
+            f"{rule}: {_percents(ended)}, {ended.seconds(End.rolled_back):.0f} s"
+            for rule, ended in cell.items()
+        )
+        canary = service.bad_rate * service.ratio
+        yield f"{service.scenario.name:<6} {service.rate:>4g} req/s -> {canary:>6.1%}  {ends}"
+
+
+def _percents(ended: rollouts.Rollouts) -> str:
+    return " / ".join(
+        f"{100 * ended.share(end):.1f}" for end in (End.rolled_back, End.promoted, End.person)
+    )
 
 
 def _document(results: Results, figures: list[Goal]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ STEPS = (10, 25, 50)
 LIMIT = 0.01
 
 OURS, TOLERANT = "ours, rho0=1.0", "ours, rho0=1.1"
+COLD = "ours, rho0=1.0, no warm-up"
 ARGO_DOCS, ARGO_TWICE = "Argo docs (20-80 %, 10 min)", "Argo 2x base, 60 s, fl 3"
 FLAGGER_DOCS, FLAGGER_TWICE = "Flagger docs", "Flagger 2x base"
 
@@ -100,7 +101,7 @@ class Course:
 
 
 @lru_cache
-def shipped_rules(weight: int, rho0: float, limit: float | None) -> JudgeRules:
+def shipped_rules(weight: int, rho0: float, limit: float | None, warm_up: int = 1) -> JudgeRules:
     """The plan's defaults for one step, with the tolerance and the limit on errors of the cell."""
     limits = {} if limit is None else {Twin.METRIC: limit}
     return JudgeRules(
@@ -108,16 +109,17 @@ def shipped_rules(weight: int, rho0: float, limit: float | None) -> JudgeRules:
         margin=margin_for(weight),
         margins=tuple(margin_for(step) for step in STEPS),
         limits=limits,
+        warm_up_blocks=warm_up,
     )
 
 
-def ours(course: Course, rho0: float, limit: float | None) -> Rollout:
+def ours(course: Course, rho0: float, limit: float | None, warm_up: int = 1) -> Rollout:
     """10 -> 25 -> 50 -> 100 %, by the shipped rule with its defaults (warm-up and extensions too);
     held at the last deadline means that a person is asked."""
-    twin = Twin(shipped_rules(STEPS[0], rho0, limit))
+    twin = Twin(shipped_rules(STEPS[0], rho0, limit, warm_up))
     reasons: list[str] = []
     for weight in STEPS:
-        rules = shipped_rules(weight, rho0, limit)
+        rules = shipped_rules(weight, rho0, limit, warm_up)
         twin.take_step(rules)
         elapsed, last = 0.0, rules.last_deadline.total_seconds()
         verdict, reason = twin.judge(elapsed)
@@ -161,6 +163,7 @@ def rules_of(service: Service) -> dict[str, Callable[[Course], Rollout]]:
     return {
         OURS: lambda course: ours(course, 1.0, None),
         TOLERANT: lambda course: ours(course, 1.1, None),
+        COLD: lambda course: ours(course, 1.0, None, warm_up=0),
         ARGO_DOCS: lambda course: argo(course, (20, 40, 60, 80), Argo(0.05, 3), 5),
         ARGO_TWICE: lambda course: argo(course, STEPS, Argo(twice, 3), 1),
         FLAGGER_DOCS: lambda course: flagger(course, Flagger(0.01)),
@@ -174,7 +177,7 @@ def compare(service: Service, seed: str) -> dict[str, Rollout]:
 
 
 def quiet(service: Service, seed: str) -> dict[str, Rollout]:
-    """One rollout of an identical canary under the default limit (table 3b), by both tolerances."""
+    """One rollout under the default limit (table 3b), by both tolerances."""
     return {
         OURS: ours(Course(service, seed), 1.0, LIMIT),
         TOLERANT: ours(Course(service, seed), 1.1, LIMIT),

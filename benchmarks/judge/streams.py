@@ -26,6 +26,7 @@ RAMP_WEIGHTS, RAMP_GROWTH = (0.1, 0.25, 0.5), 3.0
 PODS, FAULT_RATE, FAULTS_PER_HOUR, FAULT_LENGTH = 10, 0.3, 0.5, 60.0
 # Below it inversion is exact and quick; above, Cornish-Fisher errs by less than 0.1 % of the tail.
 SMALL_MEAN = 14.0
+MOST = 0.9
 
 
 class Tally(NamedTuple):
@@ -55,13 +56,14 @@ class Scenario:
 
 
 IID = Scenario("iid")
+BURST = Scenario("burst", bursts=True)
 DRIFT_BURST = Scenario("drift+burst", drift=True, bursts=True)
 RAMP = Scenario("ramp", drift=True, ramp=True)
 LONG_FAULT = Scenario("long fault", long_fault=True)
 GUARANTEED = (
     IID,
     Scenario("drift", drift=True),
-    Scenario("burst", bursts=True),
+    BURST,
     DRIFT_BURST,
     RAMP,
 )
@@ -115,8 +117,9 @@ class Traffic:
         """Counts of the next block: Poisson arrivals thinned by the bad rate of the moment."""
         service, scenario = self.service, self.service.scenario
         level, traffic = self._conditions()
-        base = min(service.bad_rate * level, 0.9)
-        worse = min(base * service.ratio, 1.0)
+        # Where a shock saturates, both arms do: the canary stays exactly `ratio` times worse.
+        base = min(service.bad_rate * level, MOST, 1 / service.ratio)
+        worse = base * service.ratio
         requests = service.rate * BLOCK * traffic
         faulty_canary, faulty_stable = self._faults(weight) if scenario.long_fault else (0.0, 0.0)
         canary_rate = worse + (1 - worse) * faulty_canary

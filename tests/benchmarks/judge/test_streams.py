@@ -11,6 +11,7 @@ import pytest
 from benchmarks.judge import streams
 from benchmarks.judge.streams import (
     BLOCK,
+    BURST,
     GUARANTEED,
     IID,
     LONG_FAULT,
@@ -25,7 +26,7 @@ from benchmarks.judge.streams import (
 )
 from benchmarks.judge.watch import with_gaps
 
-DRIFT, BURST = GUARANTEED[1], GUARANTEED[2]
+DRIFT = GUARANTEED[1]
 
 
 def _stream(scenario: Scenario, runs: int = 3, ratio: float = 1.0) -> list[Tally]:
