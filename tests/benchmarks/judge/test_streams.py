@@ -85,15 +85,24 @@ def test_drift_remembers_for_ten_minutes() -> None:
     assert together / pvariance(logs) == pytest.approx(math.exp(-1), abs=0.12)
 
 
-def test_shocks_multiply_both_arms_by_ten() -> None:
-    service = Service(Scenario("shocks", drift=True), 10_000, 0.001)
-    blocks = [t for run in range(12) for t in Traffic(service, f"test {run}").blocks()]
-    shocked = [t for t in blocks if t.stable_bad / t.stable > 0.008]
-    assert 0.002 < len(shocked) / len(blocks) < 0.08
-    whole = merged(shocked)
-    assert whole.canary_bad / whole.canary == pytest.approx(
-        whole.stable_bad / whole.stable, rel=0.05
-    )
+def test_one_shock_an_hour_multiplies_both_arms_by_ten_for_a_minute() -> None:
+    shocked, hours = [], 400
+    for run in range(hours):
+        traffic = Traffic(Service(DRIFT, 1, 0.01), f"test {run}")
+        for traffic._index in range(360):
+            level = traffic._conditions()[0] / math.exp(traffic._log_level)
+            shocked += [level] if level > 1.001 else []
+    assert all(level == pytest.approx(10) for level in shocked)
+    # A shock of 60 s on average covers 6.5 blocks, the one it starts in as a whole.
+    assert len(shocked) / hours == pytest.approx(6.5, rel=0.25)
+
+
+def test_a_shock_that_saturates_keeps_the_ratio() -> None:
+    service = Service(streams.RAMP, 1000, 0.05, 2.0)
+    blocks = [t for run in range(6) for t in Traffic(service, f"test {run}").blocks()]
+    saturated = merged([t for t in blocks if t.stable_bad / t.stable > 0.45])
+    ratio = (saturated.canary_bad / saturated.canary) / (saturated.stable_bad / saturated.stable)
+    assert ratio == pytest.approx(2, rel=0.01)
 
 
 def test_the_ramp_raises_weight_and_rate() -> None:
