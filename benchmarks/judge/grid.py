@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections import defaultdict
@@ -192,6 +191,6 @@ def run(sizes: Sizes, processes: int) -> Results:
 
 
 def _tell(done: int, total: int, seconds: float) -> None:
-    if sys.stderr.isatty() or os.environ.get("TIDEGATE_BENCH_PROGRESS"):
+    if sys.stderr.isatty():
         left = seconds * (total - done) / done
         print(f"\r{done}/{total} parts, about {left:.0f} s left ", end="", file=sys.stderr)
