@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
@@ -26,6 +27,7 @@ class Alarms:
     argo_runs: int = 0
     argo_found: list[list[float]] = field(default_factory=_grid)
     argo_delay: list[list[float]] = field(default_factory=_grid)
+    argo_square: list[list[float]] = field(default_factory=_grid)
 
     def fire(self, rule: str, delay: float, canary_bad: int) -> None:
         """Note one alarm and the bad requests that users got from the canary until then."""
@@ -39,6 +41,7 @@ class Alarms:
             for limit, index in enumerate(moments):
                 self.argo_found[position][limit] += 1
                 self.argo_delay[position][limit] += (index + 1) * BLOCK
+                self.argo_square[position][limit] += ((index + 1) * BLOCK) ** 2
 
     def add(self, other: Alarms) -> None:
         """Join the runs of two parts of one cell."""
@@ -52,6 +55,7 @@ class Alarms:
         for mine, theirs in (
             (self.argo_found, other.argo_found),
             (self.argo_delay, other.argo_delay),
+            (self.argo_square, other.argo_square),
         ):
             for row, added in zip(mine, theirs, strict=True):
                 row[:] = [one + another for one, another in zip(row, added, strict=True)]
@@ -73,13 +77,18 @@ class Alarms:
 
     def delay_error(self, rule: str) -> float:
         """Its standard error."""
-        delays = self.delays.get(rule, [])
-        return stdev(delays) / math.sqrt(len(delays)) if len(delays) > 1 else math.nan
+        return mean_error(self.delays.get(rule, []))
 
     def restricted_delay(self, rule: str) -> float:
         """Mean seconds over all runs, the horizon where the rule never fired."""
         delays, runs = self.delays.get(rule, []), self.runs.get(rule, 0)
         return (sum(delays) + (runs - len(delays)) * SECONDS) / runs if runs else math.nan
+
+    def restricted_error(self, rule: str) -> float:
+        """Its standard error."""
+        delays = self.delays.get(rule, [])
+        missed = self.runs.get(rule, 0) - len(delays)
+        return mean_error([*delays, *[SECONDS] * missed])
 
     def bad_requests(self, rule: str) -> float:
         """Mean bad requests from the canary until the alarm."""
@@ -94,6 +103,28 @@ class Alarms:
         """Mean seconds of one setting over all runs, the horizon where it never fired."""
         missed = self.argo_runs - self.argo_found[position][limit]
         return (self.argo_delay[position][limit] + missed * SECONDS) / self.argo_runs
+
+    def argo_restricted_error(self, position: int, limit: int) -> float:
+        """Its standard error."""
+        missed = self.argo_runs - self.argo_found[position][limit]
+        square = (self.argo_square[position][limit] + missed * SECONDS**2) / self.argo_runs
+        spread = max(square - self.argo_restricted(position, limit) ** 2, 0.0)
+        return math.sqrt(spread / self.argo_runs)
+
+
+def mean_error(values: Sequence[float]) -> float:
+    """Standard error of their mean; unknown for fewer than two."""
+    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+
+
+def median_error(values: Sequence[float]) -> float:
+    """Half the width between the order statistics one standard deviation around their median."""
+    if len(values) < 2:
+        return math.nan
+    ordered, reach = sorted(values), math.sqrt(len(values)) / 2
+    middle, last = (len(ordered) - 1) / 2, len(ordered) - 1
+    low, high = max(math.floor(middle - reach), 0), min(math.ceil(middle + reach), last)
+    return (ordered[high] - ordered[low]) / 2
 
 
 def proportion_error(share: float, runs: int) -> float:

@@ -54,7 +54,7 @@ class Sizes:
 
 DEFAULT = Sizes(
     null=1000, long_fault=400, null_peers=100, worse=300, worse_peers=100,
-    margin=250, rollouts=400, quiet=300,
+    margin=400, rollouts=400, quiet=300,
 )  # fmt: skip
 FULL = Sizes(
     null=4000, long_fault=4000, null_peers=1000, worse=2000, worse_peers=500,

@@ -99,7 +99,8 @@ def _delay_table(results: Results) -> Iterator[str]:
             f"{service.bad_per_second:>7g} {service.rate:>6g} {100 * service.bad_rate:>6g}"
             f" {service.ratio:>6g} {kl_bound(service):>7.3g} {robust_bound(service):>7.4g}"
             f" {own} {alarms.bad_requests(watch.OURS):>8.4g}"
-            f" {argo_tuned(results, service):>10.0f} {alarms.restricted_delay(watch.KAYENTA):>8.0f}"
+            f" {argo_tuned(results, service).value:>10.0f}"
+            f" {alarms.restricted_delay(watch.KAYENTA):>8.0f}"
             f" {alarms.restricted_delay(watch.FLAGGER_TWICE):>9.0f}"
         )
 
@@ -224,7 +225,7 @@ def _delay_row(results: Results, service: Service) -> dict[str, Any]:
         for rule in alarms.runs
     }
     bounds = {"kl_bound": kl_bound(service), "burst_proof_bound": robust_bound(service)}
-    tuned = {"argo_tuned_seconds": argo_tuned(results, service)}
+    tuned = {"argo_tuned_seconds": argo_tuned(results, service).value}
     return _plain({**_cell(service), **bounds, **tuned, "rules": rules})
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from statistics import fmean, median, stdev
+from statistics import fmean, median
 
-from benchmarks.judge.alarms import proportion_error
+from benchmarks.judge.alarms import mean_error, median_error, proportion_error
 from benchmarks.judge.peers import Argo, Flagger
 from benchmarks.judge.streams import BLOCK, Service, Tally, Traffic, merged
 from benchmarks.judge.twin import Twin
@@ -62,13 +62,17 @@ class Rollouts:
         chosen = [one.seconds for one in self.ended if one.end is end]
         return median(chosen) if chosen else math.inf
 
+    def seconds_error(self, end: End) -> float:
+        """Its standard error."""
+        return median_error([one.seconds for one in self.ended if one.end is end])
+
     def bad(self) -> float:
         """Mean bad requests from the canary, whatever the end."""
         return fmean(one.bad for one in self.ended)
 
     def bad_error(self) -> float:
         """Its standard error."""
-        return stdev(one.bad for one in self.ended) / math.sqrt(len(self.ended))
+        return mean_error([one.bad for one in self.ended])
 
     def first_reasons(self) -> dict[str, float]:
         """How the first step was decided, as shares."""

@@ -86,7 +86,7 @@ def test_drift_remembers_for_ten_minutes() -> None:
 
 
 def test_one_shock_an_hour_multiplies_both_arms_by_ten_for_a_minute() -> None:
-    shocked, hours = [], 400
+    shocked, hours = [], 250
     for run in range(hours):
         traffic = Traffic(Service(DRIFT, 1, 0.01), f"test {run}")
         for traffic._index in range(360):
