@@ -10,7 +10,7 @@ UV_FLAGS := --quiet --require-hashes
 CORE = $(empty) and not long
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-beds bench-judge demo test test-real test-cluster cluster-up cluster-shell cluster-down cluster-control lint histories format bench lock schema generated-current test-full pictures clean
+.PHONY: help bench-beds bench-judge mutants demo test test-real test-cluster cluster-up cluster-shell cluster-down cluster-control lint histories format bench lock schema generated-current test-full pictures clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ bench-beds: $(CLUSTER_STAMP) ## how long real clusters take to be ready: goal be
 bench-judge: $(STAMP) ## the judge and three incumbents on the same streams: goal beside figure (<= 10 min, 2 cores)
 	@$(BIN)/python -m benchmarks.judge $(if $(FULL),--full)
 
+mutants: $(STAMP) ## flip every inequality of the judge: some test must see each (5 min)
+	@$(BIN)/python -m tests.domain.judge.mutations
+
 lock: $(STAMP) ## resolve pyproject.toml into requirements/*.txt
 	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/lock.txt
@@ -105,7 +108,7 @@ pictures: $(STAMP) $(WHEELHOUSE)/.ready ## the pictures of the docs, of a real r
 test-full: ## all of it, also what is too long for CI; a part that cannot run here is a failure
 	@CI=true $(MAKE) --no-print-directory lint generated-current test
 	@CI=true $(MAKE) --no-print-directory test-real test-cluster CORE=
-	@$(MAKE) --no-print-directory demo bench bench-beds
+	@$(MAKE) --no-print-directory demo bench bench-beds mutants
 
 clean: ## remove what make made here (caches outside the checkout stay)
 	@rm -rf $(VENV) .cache build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .tidegate

@@ -13,7 +13,7 @@ from benchmarks.judge.alarms import Alarms, proportion_error
 from benchmarks.judge.bounds import kl_bound, robust_bound
 from benchmarks.judge.goal import Goal
 from benchmarks.judge.goals import goals
-from benchmarks.judge.grid import DEFAULT, Part, Results, live, parts
+from benchmarks.judge.grid import DEFAULT, Part, Results, Sizes, live, parts
 from benchmarks.judge.report import show
 from benchmarks.judge.streams import IID, Service
 
@@ -86,7 +86,9 @@ def test_parts_give_the_same_runs_however_they_are_cut() -> None:
 def test_a_small_grid_gives_every_row_and_its_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sizes = DEFAULT.scaled(0.0)
+    sizes = Sizes(
+        null=1, long_fault=1, null_peers=1, worse=2, worse_peers=1, margin=1, rollouts=2, quiet=2
+    )
     results = Results(sizes)
     for part in parts(sizes):
         results.add(*live(part))
@@ -100,3 +102,8 @@ def test_a_small_grid_gives_every_row_and_its_json(
     assert len(document["goals"]) == len(figures)
     assert len(document["false_rollback"]) == 72
     assert len(document["delay"]) == 48
+
+
+def test_a_scaled_mix_keeps_at_least_two_runs_a_cell() -> None:
+    assert min(vars(DEFAULT.scaled(0.0)).values()) == 2
+    assert DEFAULT.scaled(2.0).null == 2 * DEFAULT.null
