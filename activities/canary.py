@@ -29,8 +29,6 @@ from domain.records import Record
 from domain.samples import Samples, Span
 from domain.steps import Observation, ObserveStep
 
-__all__ = ["BlockChunk", "Canary", "ObservedBlocks", "Progress"]
-
 SHORTEST_POLL = timedelta(milliseconds=250)
 LONGEST_POLL = timedelta(seconds=5)
 # About 40 KiB: what a heartbeat carries, and what one record holds.

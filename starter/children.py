@@ -17,7 +17,16 @@ from starter.process_records import ProcessRecords
 
 GRACE = timedelta(seconds=5)
 LAST_WORDS = 2000
-_CHILD = Path(__file__).with_name("child.py")
+# It needs nothing but the standard library, and of the environment nothing at all.
+_CHILD = (sys.executable, "-I", "-S", str(Path(__file__).with_name("child.py")))
+
+
+def ending_with_us(command: Sequence[str | Path]) -> list[str]:
+    """The command, wrapped so that the system (Linux) ends it when this process is gone.
+
+    Start it in the main thread: Linux ends a child with the thread of its start.
+    """
+    return [*_CHILD, str(os.getpid()), *map(str, command)]
 
 
 @dataclass(frozen=True)
@@ -55,10 +64,9 @@ class Children:
     async def start(self, program: Program) -> Child:
         """Start a program in a session of its own, so that Ctrl-C reaches only us."""
         log = self._logs / f"{program.name}.log"
-        wrapped = [sys.executable, "-P", str(_CHILD), str(os.getpid()), *program.command]
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                *wrapped,
+                *ending_with_us(program.command),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

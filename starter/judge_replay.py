@@ -13,7 +13,6 @@ from clients.registry import Registry
 from domain.bundle import RECORD_TYPE, BundleReference
 from domain.errors import NotFound, PermanentFailure
 from domain.judge.counts import Block
-from domain.judge.state import JudgeState
 from domain.observed import BlockChunk, ObservedBlocks, Recomputed, differing, recompute
 from domain.records import digest_of
 from starter.event_loop import run
@@ -159,13 +158,9 @@ def _broken_chain(record: ObservedBlocks, before: list[Replayed]) -> tuple[str, 
         if (one.record.step.target.release_id, one.record.step.target.revision)
         == (target.release_id, target.revision)
     ]
-    if state is None or not ends or any(not _changed(state, end) for end in ends):
+    if state is None or not ends or any(not differing(state, end) for end in ends):
         return ()
-    return tuple(f"begins from another state: {line}" for line in _changed(state, ends[-1]))
-
-
-def _changed(state: JudgeState, end: JudgeState) -> tuple[str, ...]:
-    return differing(state, end)
+    return tuple(f"begins from another state: {line}" for line in differing(state, ends[-1]))
 
 
 def _lines(one: Replayed) -> list[str]:

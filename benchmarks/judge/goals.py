@@ -84,7 +84,7 @@ def _false_promotions(results: Results) -> Iterator[Goal]:
 def _per_pod() -> Goal:
     return Goal(
         "per-pod votes, 3 canary pods, lambda 10: 5x", math.inf, "s", 20.0,
-        "the shipped judge sees arms, not pods: nothing to measure", row="9", error=math.nan,
+        "these streams have arms, not pods: nothing to measure", row="9", error=math.nan,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from activities import canary
-from activities.canary import BlockChunk, ObservedBlocks, Progress
+from activities.canary import Progress
 from domain.canary import RESTARTS, judge_rules
 from domain.errors import PermanentFailure, TransientFailure
 from domain.judge.counts import Block
@@ -15,7 +15,7 @@ from domain.judge.decision import judge
 from domain.judge.rules import Control
 from domain.judge.state import JudgeState
 from domain.judge.verdict import Judgement, Reason, Verdict
-from domain.observed import recompute
+from domain.observed import BlockChunk, ObservedBlocks, recompute
 from domain.steps import Observation, ObserveStep, RevisionRequest
 from domain.traffic import TrafficSplit
 from tests.support.platform_world import SandboxWorld

