@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +17,9 @@ from tests.cluster import cache, programs
 from tests.cluster.control_plane import PROGRAMS
 from tests.cluster.go_modules import ALL, MODULES, module_of
 
+PROJECT = Path(__file__).parents[2]
+PYTHON = sys.executable
+PATIENCE_SECONDS = 30.0
 # Says its version, and for a build leaves what the test says.
 GO = """#!/bin/sh
 [ "$1" = version ] && echo "go version go{version} linux/amd64" && exit 0
@@ -137,3 +144,23 @@ def go(folder: Path, version: str = "1.26.8", build: str = "") -> None:
 def _only_in(folder: Path) -> object:
     real = shutil.which
     return lambda name: real(name, path=str(folder))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system tells children on Linux only")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_compiler_outlives_a_build_that_is_killed(own_cache: Path, number: int) -> None:
+    pid = own_cache / "compiler"
+    go(own_cache, build=f'echo $$ > "{pid}.new"; mv "{pid}.new" "{pid}"; exec sleep 600')
+    command = [PYTHON, "-m", "tests.cluster.programs", "kwok"]
+    with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.DEVNULL) as building:
+        wait(pid.exists, "the compiler runs")
+        building.send_signal(number)
+    compiler = Path("/proc", pid.read_text().strip())
+    wait(lambda: not compiler.exists(), "the compiler is gone")
+
+
+def wait(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS:g} s: {what}"
+        time.sleep(0.02)
