@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import socket
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -12,6 +13,10 @@ from pathlib import Path
 from domain.errors import PermanentFailure
 
 HOST = "127.0.0.1"
+# Below the ports that systems give to whoever binds none: between our choice and our server's
+# start, the others (Temporal's own services among them) take theirs from those.
+UNASSIGNED = range(20_000, 32_000)
+_ATTEMPTS = 200
 
 
 def choose(file: Path, names: Iterable[str], wished: Mapping[str, int]) -> dict[str, int]:
@@ -25,7 +30,8 @@ def choose(file: Path, names: Iterable[str], wished: Mapping[str, int]) -> dict[
         ports = {name: _wished(held, name, port) for name, port in wished.items()}
         for name in names:
             if name not in ports:
-                ports[name] = _bind(held, kept.get(name, 0)) or _any(held)
+                last = kept.get(name)
+                ports[name] = (last and _bind(held, last)) or _any(held)
     file.write_text(json.dumps(ports, indent=2))
     return ports
 
@@ -38,10 +44,11 @@ def _wished(held: ExitStack, name: str, port: int) -> int:
 
 
 def _any(held: ExitStack) -> int:
-    bound = _bind(held, 0)
-    if bound is None:
-        raise PermanentFailure(f"there is no free port on {HOST}; end something first")
-    return bound
+    for _ in range(_ATTEMPTS):
+        bound = _bind(held, random.choice(UNASSIGNED))  # noqa: S311 - a spread, not a secret
+        if bound is not None:
+            return bound
+    raise PermanentFailure(f"there is no free port on {HOST}; end something first")
 
 
 def _bind(held: ExitStack, port: int) -> int | None:

@@ -7,10 +7,8 @@ import random
 import socket
 
 from domain.errors import PermanentFailure
+from starter.ports import HOST, UNASSIGNED
 
-HOST = "127.0.0.1"
-# Below the ports that systems give to outgoing connections, which come and go at any moment.
-_FIRST, _LAST = 20_000, 32_000
 _ATTEMPTS = 200
 _given: set[int] = set()
 
@@ -19,7 +17,7 @@ def free(count: int) -> tuple[int, ...]:
     """That many free ports, given to nobody else of this process; PermanentFailure without any."""
     found: set[int] = set()
     for _ in range(_ATTEMPTS * count):
-        port = random.randint(_FIRST, _LAST)  # noqa: S311 - a spread, not a secret
+        port = random.choice(UNASSIGNED)  # noqa: S311 - a spread, not a secret
         if port not in _given and is_free(port):
             found.add(port)
             _given.add(port)

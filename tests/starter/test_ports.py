@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from domain.errors import PermanentFailure
-from starter.ports import HOST, choose
+from starter.ports import HOST, UNASSIGNED, choose
 
 
 def test_ports_are_free_distinct_and_kept(tmp_path: Path) -> None:
@@ -15,6 +15,13 @@ def test_ports_are_free_distinct_and_kept(tmp_path: Path) -> None:
     first = choose(file, ("a", "b", "c"), {})
     assert len(set(first.values())) == 3
     assert choose(file, ("a", "b", "c"), {}) == first
+
+
+def test_a_chosen_port_is_none_that_a_server_started_meanwhile_is_given(tmp_path: Path) -> None:
+    chosen = choose(tmp_path / "ports.json", map(str, range(50)), {})
+    assert set(chosen.values()) <= set(UNASSIGNED)
+    with socket.create_server((HOST, 0)) as other:
+        assert other.getsockname()[1] not in UNASSIGNED
 
 
 def test_a_kept_port_that_is_taken_now_is_replaced(tmp_path: Path) -> None:
