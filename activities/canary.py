@@ -90,7 +90,9 @@ class Canary:
         length = max(request.block, self._demand.scrape)
         span = Span.following(progress.state.since, progress.after, now, length)
         try:
-            samples = await self._demand.blocks(target.revision, compared, span, request.slow_above)
+            samples = await self._demand.blocks(
+                target.revision, compared, span, request.slow_above, request.metrics.measure
+            )
         except TransientFailure as failure:
             activity.logger.warning("no data for %s: %s", target.revision, failure)
             return progress.with_(left_out=(str(failure)[:TOLD_LENGTH],))
