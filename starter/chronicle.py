@@ -143,8 +143,6 @@ def _restated(state: ReleaseState, accepted: AcceptedCommand) -> tuple[str, ...]
             return (f"aborted by {who}: {reason}",)
         case CommandName.SKIP_SOAK:
             return (f"soak skipped by {who}: {reason}",)
-        case CommandName.PROMOTE:
-            return (f"promoted by {who}: {reason}",)
         case _:
             return ()
 
