@@ -22,6 +22,7 @@ from domain.observed import (
     BlockChunk,
     ObservedBlocks,
     begin,
+    is_final,
     known_to,
     spoken_of,
     with_restarts,
@@ -100,7 +101,7 @@ class Canary:
                 look.progress = progress = await self._take_blocks(request, progress, now)
                 pulse.carry(progress)
                 judgement = self._judged(request, progress, now)
-                if _is_final(request, judgement, now):
+                if is_final(request, judgement, now):
                     return await self._observation(request, progress, judgement)
                 if request.tells and is_news(judgement, request.told):
                     return await self._observation(request, progress, judgement, early=True)
@@ -127,7 +128,9 @@ class Canary:
         length = max(request.block, self._demand.scrape)
         span = Span.following(progress.state.since, progress.after, now, length)
         try:
-            samples = await self._demand.blocks(target.revision, compared, span, request.slow_above)
+            samples = await self._demand.blocks(
+                target.revision, compared, span, request.slow_above, request.metrics.measure
+            )
         except TransientFailure as failure:
             activity.logger.warning("no data for %s: %s", target.revision, failure)
             return progress.with_(left_out=(str(failure)[:TOLD_LENGTH],))
@@ -234,9 +237,3 @@ def _is_given_up() -> bool:
 
 def _suffix(request: ObserveStep) -> str:
     return "-watch" if request.watch else ""
-
-
-def _is_final(request: ObserveStep, judgement: Judgement, now: datetime) -> bool:
-    if judgement.verdict is Verdict.ROLL_BACK or now >= request.ends_at:
-        return True
-    return judgement.verdict is Verdict.PROMOTE and not request.watch

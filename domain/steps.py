@@ -16,6 +16,7 @@ from domain.judge.rules import JudgeRules
 from domain.judge.state import JudgeState
 from domain.judge.verdict import Judgement, Reason
 from domain.lane import Ticket
+from domain.metrics.plan import MetricsPlan
 from domain.plan import ServicePlan
 from domain.records import Record
 from domain.release import ReleaseRequest, RollbackRehearsal
@@ -222,6 +223,7 @@ class ObserveStep(Record):
     baseline: str | None = None
     tells: bool = False
     told: Reason | None = None
+    metrics: MetricsPlan = MetricsPlan()
 
 
 class Observation(Record):

@@ -128,6 +128,7 @@ class Promoting(Deploying):
                 ends_at=workflow.now() + length,
                 block=plan.pace.block,
                 slow_above=plan.limits.p95,
+                metrics=plan.metrics,
                 state=self._judge,
                 watch=guard or watch,
                 tells=self._tells,
