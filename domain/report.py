@@ -15,7 +15,7 @@ from domain.trace import Trace
 
 
 class Voice(Record):
-    """What a person said and whether it counted; `evidence` is what an approval was of."""
+    """What a person said and whether it counted; it was about `evidence`, or about what `held`."""
 
     at: datetime
     who: str
@@ -24,6 +24,7 @@ class Voice(Record):
     signed: bool
     counted: bool
     evidence: str | None = None
+    held: str | None = None
 
 
 class Weight(Record):

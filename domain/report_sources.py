@@ -25,7 +25,8 @@ LAST_STEP = 100
 class Sources:
     """What a report is made of; at least a state, a trace or evidence is there.
 
-    `now` is when a running release was asked. `notes` tell what could not be read.
+    `now` is when a running release was asked, `notes` tell what could not be read. `commands` are
+    those that the records prove: approvals, and promotions by hand.
     """
 
     reference: BundleReference | None
@@ -34,7 +35,7 @@ class Sources:
     evidence: tuple[tuple[str, Evidence], ...] = ()
     traces: tuple[Trace, ...] = ()
     notes: tuple[str, ...] = ()
-    approvals: tuple[AcceptedCommand, ...] = ()
+    commands: tuple[AcceptedCommand, ...] = ()
     now: datetime | None = None
 
 
@@ -112,18 +113,19 @@ def _of_records(sources: Sources, steps: Sequence[Step]) -> dict[str, object]:
     """How it ended is not among the records: the last verdict is the most they can say."""
     commit = {"commit": sources.bundle.commit} if sources.bundle else {}
     last = [trace for step in steps for trace in step.traces][-1:]
+    unknown = "how the release ended is not in the records"
     if not last:
-        told = "the records say nothing of production; how the release ended is not in them"
-        return {**commit, "outcome": "UNKNOWN", "sentence": told}
+        return {
+            **commit,
+            "outcome": "UNKNOWN",
+            "sentence": f"never judged in production; {unknown}",
+        }
     (trace,) = last
     return {
         **commit,
         "revision": trace.revision,
-        "outcome": f"LAST VERDICT {trace.verdict}",
-        "sentence": f"at {trace.weight} %: {trace.sentence}; how the release ended is not in the"
-        " records",
-        "started_at": steps[0].start,
-        "ended_at": trace.judged_at,
+        "outcome": f"LAST VERDICT {trace.verdict} at {trace.weight} %",
+        "sentence": unknown,
     }
 
 
@@ -178,7 +180,7 @@ def _evidence(sources: Sources, release: str) -> tuple[str, Evidence | None]:
     state = sources.state
     if state is not None and state.evidence is not None:
         return state.evidence.digest, frozen.get(state.evidence.digest)
-    named = [a.command.statement.evidence or "" for a in sources.approvals]
+    named = [a.command.statement.evidence or "" for a in sources.commands]
     for digest in reversed(named):
         if digest in frozen:
             return digest, frozen[digest]
@@ -188,7 +190,7 @@ def _evidence(sources: Sources, release: str) -> tuple[str, Evidence | None]:
 
 def _people(sources: Sources) -> tuple[Voice, ...]:
     state = sources.state
-    accepted = state.commands if state is not None else sources.approvals
+    accepted = state.commands if state is not None else sources.commands
     voices = [
         Voice(
             at=one.at,
@@ -198,6 +200,7 @@ def _people(sources: Sources) -> tuple[Voice, ...]:
             signed=one.verified,
             counted=True,
             evidence=one.command.statement.evidence,
+            held=one.command.statement.held,
         )
         for one in accepted
     ]
@@ -262,7 +265,7 @@ def _missing(sources: Sources, release: str, steps: Sequence[Step]) -> list[str]
     }
     if others - {release}:
         named = ", ".join(sorted(others - {release}))
-        notes.append(f"the bundle was released before or after as well: {named}")
+        notes.append(f"the same bundle was released at other times too: {named}")
     stored = {trace.record.digest for step in steps for trace in step.traces}
     for verdict in sources.state.verdicts if sources.state else ():
         if verdict.record is None or verdict.record.digest not in stored:

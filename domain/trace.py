@@ -101,6 +101,11 @@ class Trace(Record):
     problem: str = ""
 
     @property
+    def is_held(self) -> bool:
+        """Whether traffic stayed for a reason, not only until there is enough evidence."""
+        return self.verdict is Verdict.HOLD and self.reason is not Reason.gathering
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics that were judged, in their order."""
         return tuple(self.points[-1].metrics) if self.points else ()

@@ -18,6 +18,7 @@ from settings import Settings
 from starter.event_loop import run
 from starter.exit_codes import ExitCode
 from starter.output import Format, say, say_json
+from starter.shelf import reference_of
 
 if TYPE_CHECKING:
     from starter.releases import Seen
@@ -44,7 +45,7 @@ def report(place: str, html: Path | None, output: Format) -> ExitCode:
 
 async def _sources(place: str, settings: Settings) -> Sources:
     if "@" in place:
-        return await _of_bundle(_reference(place), settings)
+        return await _of_bundle(reference_of(place), settings)
     from starter.connection import connect
 
     client = await connect(settings.temporal)
@@ -106,13 +107,6 @@ def _can_show(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _reference(place: str) -> BundleReference:
-    try:
-        return BundleReference.parse(place)
-    except ValueError as error:
-        raise PermanentFailure(f"{place} is no bundle: write REPOSITORY@sha256:...") from error
 
 
 def _write(file: Path, content: bytes) -> int:

@@ -8,7 +8,6 @@ from datetime import datetime
 from itertools import pairwise
 
 from domain.judge.counts import Counts
-from domain.judge.verdict import Verdict
 from domain.report import Report, Step
 from domain.trace import Point, Trace
 from starter.figures import Band, Curve, Dot, Look, Panel, merged_bands, panels_of
@@ -126,6 +125,7 @@ def _bands(steps: Sequence[Step], panels: Sequence[Panel]) -> Iterator[Band]:
         for trace in step.traces:
             for gap in trace.silences:
                 yield Band(panel.place(gap.start), panel.place(gap.end), "no data")
-        held = next((trace for trace in step.traces if trace.verdict is Verdict.HOLD), None)
-        if held is not None and step.end > held.judged_at:
-            yield Band(panel.place(held.judged_at), panel.right, "held")
+        ends = [*(trace.judged_at for trace in step.traces[1:]), step.end]
+        for trace, end in zip(step.traces, ends, strict=True):
+            if trace.is_held and end > trace.judged_at:
+                yield Band(panel.place(trace.judged_at), panel.place(end), "held")

@@ -97,7 +97,7 @@ def _notes(report: Report) -> Markup | None:
     if not report.notes:
         return None
     items = [element("li", None, note) for note in _most(report.notes)]
-    heading = element("h3", None, "What is missing or does not fit")
+    heading = element("h3", None, "What to know first")
     return element("section", {"class": "notes"}, heading, element("ul", None, *items))
 
 
@@ -236,7 +236,9 @@ def _soak(report: Report) -> Markup | None:
             "figure",
             None,
             element(
-                "figcaption", None, "Only healthy windows are earned; no error rate is claimed."
+                "figcaption",
+                None,
+                f"{soak.sentence}. Only healthy windows are earned; no error rate is claimed.",
             ),
             _soak_bars(soak, title, clock),
             _facts(soak_facts(soak, clock)),
@@ -286,7 +288,7 @@ def _people(report: Report) -> Markup | None:
         cells = (
             moment(voice.at),
             f"{'✔' if voice.counted else '✘ refused:'} {voice.said} by {voice.who} ({proof})",
-            joined(voice.reason, element("code", None, voice.evidence) if voice.evidence else None),
+            joined(voice.reason, element("code", None, voice.evidence or voice.held or "")),
         )
         rows.append(element("tr", None, *(element("td", None, cell) for cell in cells)))
     head = [element("th", {"scope": "col"}, name) for name in ("when", "who said what", "of what")]

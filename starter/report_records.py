@@ -19,6 +19,7 @@ from domain.evidence import Evidence
 from domain.judge.counts import Block
 from domain.observed import BlockChunk, ObservedBlocks
 from domain.report_sources import Sources
+from domain.steps import PersonsPromotion
 from domain.trace import Trace, trace
 
 KIND = re.compile(re.escape(RECORD_TYPE).replace(r"\{kind\}", "(?P<kind>.+)"))
@@ -34,6 +35,7 @@ class Records:
     verdicts: dict[str, tuple[RecordReference, ObservedBlocks]] = field(default_factory=dict)
     chunks: dict[str, BlockChunk] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
+    promotions: dict[str, PersonsPromotion] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def sources(self, reference: BundleReference, release_id: str | None) -> Sources:
@@ -49,7 +51,7 @@ class Records:
             evidence=tuple(sorted(self.evidence.items())),
             traces=tuple(self._trace(named, record) for named, record in chosen),
             notes=(*sorted(self.notes), *self._unclaimed()),
-            approvals=_approvals(record for _, record in chosen),
+            commands=(*_approvals(record for _, record in chosen), *self._promotions(release_id)),
         )
 
     def _trace(self, named: RecordReference, record: ObservedBlocks) -> Trace:
@@ -58,6 +60,10 @@ class Records:
             return trace(record, named, None)
         earlier: list[Block] = [b for digest in digests for b in self.chunks[digest].blocks]
         return trace(record, named, earlier)
+
+    def _promotions(self, release_id: str | None) -> list[AcceptedCommand]:
+        found = self.promotions.values()
+        return [one.accepted for one in found if release_id in (None, one.target.release_id)]
 
     def _unclaimed(self) -> list[str]:
         """Blocks that were stored on the way to a verdict which is not there (yet)."""
@@ -90,6 +96,7 @@ async def read(registry: Registry, reference: BundleReference) -> Records:
     await asyncio.gather(*(take(entry) for entry in entries))
     # Their order is that of answers: the report's is that of contents.
     found.verdicts = dict(sorted(found.verdicts.items()))
+    found.promotions = dict(sorted(found.promotions.items()))
     return found
 
 
@@ -118,6 +125,8 @@ def _put(found: Records, kind: str, digest: str, content: bytes) -> None:
         found.verdicts[digest] = (named, record)
     elif kind.startswith("blocks-"):
         found.chunks[digest] = _parsed(BlockChunk, content)
+    elif kind.startswith("promotion-"):
+        found.promotions[digest] = _parsed(PersonsPromotion, content)
     elif kind == "evidence":
         found.evidence[digest] = _parsed(Evidence, content)
 

@@ -119,6 +119,7 @@ def _soak(report: Report) -> Iterator[str]:
         return
     clock = report.soak_clock
     yield "Soak: healthy time earned in staging"
+    yield from _wrapped(f"{soak.sentence}{f' ({clock})' if clock else ''}", "  ", "  ")
     longest = max(soak.goal, soak.elapsed, soak.earned)
     for name, length in (("goal", soak.goal), ("earned", soak.earned), ("elapsed", soak.elapsed)):
         yield f"  {name:<9}{bar(length / longest, SPARK)} {lasted(length, clock)}"
@@ -146,13 +147,12 @@ def _people(report: Report) -> Iterator[str]:
         told = f"{refused}{voice.said} by {voice.who} ({proof})"
         told += f": {voice.reason}" if voice.reason else ""
         yield from _wrapped(told, f"  {moment(voice.at)}  ", "    ")
-        if voice.evidence:
-            yield f"    {voice.evidence}"
+        yield from (f"    {about}" for about in (voice.evidence, voice.held) if about)
 
 
 def _notes(report: Report) -> Iterator[str]:
     if report.notes:
-        yield "What is missing or does not fit"
+        yield "What to know first"
     for note in report.notes:
         yield from _wrapped(note, "  - ", "    ")
 

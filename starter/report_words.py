@@ -55,7 +55,8 @@ def facts(report: Report) -> Iterator[tuple[str, str]]:
         ("took", _took(report)),
         ("users", usage(report)),
         ("replaces", report.replaces),
-        ("approved by", ", ".join(approval(voice) for voice in approvals(report))),
+        ("approved by", ", ".join(map(spoken_by, _counted(report, "approve")))),
+        ("promoted by hand", ", ".join(map(spoken_by, _counted(report, "promote")))),
     )
     yield from ((name, told) for name, told in known if told)
 
@@ -76,16 +77,16 @@ def papers(report: Report) -> Iterator[tuple[str, str]]:
     yield from ((name, told) for name, told in known if told)
 
 
-def approvals(report: Report) -> list[Voice]:
-    """Approvals that counted."""
-    return [voice for voice in report.people if voice.said == "approve" and voice.counted]
-
-
-def approval(voice: Voice) -> str:
-    """Who signed which evidence, and when."""
+def spoken_by(voice: Voice) -> str:
+    """Who signed what about which evidence or hold, when, and why."""
     how = "signed" if voice.signed else "not signed"
-    of = f" over {voice.evidence}" if voice.evidence else ""
-    return f"{voice.who} at {moment(voice.at)} ({how}{of})"
+    of = " ".join(filter(None, (voice.evidence, voice.held)))
+    reason = f": {voice.reason}" if voice.reason else ""
+    return f"{voice.who} at {moment(voice.at)} ({how}{f' over {of}' if of else ''}){reason}"
+
+
+def _counted(report: Report, said: str) -> list[Voice]:
+    return [voice for voice in report.people if voice.said == said and voice.counted]
 
 
 def usage(report: Report) -> str:

@@ -86,12 +86,12 @@ def test_a_running_release_says_when_it_was_asked_and_that_a_step_goes_on() -> N
 
 
 def test_without_temporal_the_last_verdict_and_the_signers_come_from_the_records() -> None:
-    sources = PROMOTED.sources(evidence=((DIGEST, EVIDENCE),), approvals=approved_by(PROMOTED))
+    sources = PROMOTED.sources(evidence=((DIGEST, EVIDENCE),), commands=approved_by(PROMOTED))
     report = compile_report(sources)
     assert report.from_records_only
     assert (report.release_id, report.service) == (RELEASE, "album")
-    assert report.outcome == "LAST VERDICT PROMOTE"
-    assert "how the release ended is not in the records" in report.sentence
+    assert report.outcome == "LAST VERDICT PROMOTE at 100 %"
+    assert report.sentence == "how the release ended is not in the records"
     assert [(voice.who, voice.said) for voice in report.people] == [("ann", "approve")]
     assert (report.evidence, report.replaces != "", report.soak is not None) == (DIGEST, True, True)
     nothing_judged = compile_report(Sources(reference=BUNDLE, evidence=((DIGEST, EVIDENCE),)))
@@ -105,7 +105,7 @@ def test_the_evidence_is_the_one_that_was_signed_not_the_latest() -> None:
     of_first = approval.command.statement.with_(evidence=DIGEST)
     signed = approval.with_(command=approval.command.with_(statement=of_first))
     assert compile_report(PROMOTED.sources(evidence=both)).evidence == digest_of(later)
-    named = compile_report(PROMOTED.sources(evidence=both, approvals=(signed,)))
+    named = compile_report(PROMOTED.sources(evidence=both, commands=(signed,)))
     assert named.evidence == DIGEST
 
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.judge import Reason, Verdict
 from starter.figures import (
     Band,
     Dot,
@@ -154,3 +155,19 @@ def test_the_numbers_behind_a_figure_are_few_and_have_its_extremes() -> None:
     (against,) = [figure for figure in figures(LONG_WATCH) if figure.key == "against"]
     highest = max(dot.y for dot in against.curves[0].dots)
     assert f"{highest:.3g}" in [row[2] for row in against.table.rows]
+
+
+def test_a_hold_is_marked_until_the_next_verdict_and_gathering_is_none() -> None:
+    (step,) = ROLLED_BACK.steps
+    last = step.traces[0]
+    middle = step.start + (step.end - step.start) / 2
+    for reason, marked in ((Reason.both_bad, 1), (Reason.gathering, 0)):
+        hold = last.with_(
+            verdict=Verdict.HOLD, reason=reason, judged_at=middle, points=(), silences=()
+        )
+        found = frame(ROLLED_BACK.with_(steps=(step.with_(traces=(hold, last)),)))
+        held = [band for band in found.bands if band.words == "held"]
+        assert len(held) == marked
+        for band in held:
+            panel = found.panels[0]
+            assert (band.start, band.end) == (panel.place(middle), panel.place(last.judged_at))

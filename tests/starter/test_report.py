@@ -16,16 +16,19 @@ from activities.archive import Archive
 from clients.artifacts import Artifact, ArtifactLayer
 from clients.registry import Registry
 from domain.bundle import Bundle, BundleReference
+from domain.commands import CommandName
 from domain.environments import Environment
 from domain.evidence import Evidence
+from domain.holds import Hold
 from domain.observed import BlockChunk, ObservedBlocks
-from domain.phases import Outcome
+from domain.phases import Outcome, Phase
 from domain.records import canonical_json, digest_of
+from domain.steps import PersonsPromotion
 from tests.starter.conftest import Told
 from tests.support.cli import Cli
 from tests.support.judged_releases import RELEASE, Judged, frozen, promoted, reference, rolled_back
 from tests.support.registry import running_registry
-from tests.support.release_records import plan, request
+from tests.support.release_records import accepted, plan, request
 from tests.support.stand_in_release import Release
 
 WATCHED, BAD = promoted(), rolled_back()
@@ -207,3 +210,27 @@ def test_a_reference_that_is_none_is_one_clear_error(tidegate: Told) -> None:
     done = tidegate("report", "isa/album@sha256:abc")
     assert (done.code, done.out) == (2, "")
     assert "is no bundle: write REPOSITORY@sha256:..." in done.err
+
+
+async def test_who_promoted_a_held_step_by_hand_is_among_the_records(
+    cli: Cli, tmp_path: Path
+) -> None:
+    (record,) = BAD.records
+    held = Hold(phase=Phase.CANARY, weight=10, reason="stable_bad", sentence="", since=BAD.at)
+    promote = accepted(CommandName.PROMOTE, "rita")
+    statement = promote.command.statement.with_(held=held.name, reason="the canary is the fix")
+    by_hand = PersonsPromotion(
+        target=record.step.target,
+        weight=10,
+        watch=False,
+        held=held,
+        accepted=promote.with_(command=promote.command.with_(statement=statement)),
+        observation=None,
+    )
+    async with shelf(cli, tmp_path) as kept:
+        await kept.keep(BAD)
+        await kept.store("promotion-10", canonical_json(by_hand))
+        done = await cli.run("report", str(kept.bundle))
+    told = " ".join(done.out.split())
+    assert f"promoted by hand rita at 2026-03-01 12:00:00 UTC (signed over {held.name})" in told
+    assert "the canary is the fix" in told
