@@ -28,10 +28,8 @@ def figures(report: Report) -> tuple[Figure, ...]:
     if not report.steps:
         return ()
     common = frame(report)
-    found = [_weights(report, common)]
-    if common.moments:
-        found += [_against(common), *_proofs(common), *_shares(common)]
-    return tuple(found)
+    found = [_against(common), *_proofs(common), *_shares(common)] if common.moments else []
+    return (*found, _weights(report, common))
 
 
 def without_events(report: Report) -> tuple[str, ...]:
