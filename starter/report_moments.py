@@ -105,10 +105,10 @@ def _panels(report: Report) -> tuple[Panel, ...]:
     """One for each step, and one for the way back where there was one."""
     steps = [(step.title, step.start, step.end) for step in report.steps]
     back = report.weights[-1:] if report.steps else ()
-    if back and back[0].percent == 0:
-        end = report.steps[-1].end
-        steps.append(("way back", end, max(back[0].at, end)))
-    return panels_of(steps)
+    if not back or back[0].percent:
+        return panels_of(steps)
+    end = report.steps[-1].end
+    return panels_of([*steps, ("way back", end, max(back[0].at, end))], narrow_last=True)
 
 
 def _moments(steps: Sequence[Step], panels: Sequence[Panel]) -> Iterator[Moment]:

@@ -57,7 +57,7 @@ def main() -> int:
         demo.release()
         report = demo.folder / "report.html"
         demo.tidegate("report", demo.releases[-1], "--html", str(report))
-        shoot(browser, report.as_uri(), HERE / "report.png", (1000, 1560))
+        shoot(browser, report.as_uri(), HERE / "report.png", (1000, 1440))
     finally:
         demo.stop()
     return 0
