@@ -233,10 +233,10 @@ def _rejudged(
         why = "the blocks of the steps before it are not among the records, and the new rules count"
         return _Walked(judged.with_(unknown=(*unknown, f"{why} them otherwise")), None)
     blocks = [at_limit(one.blocks, request.slow_above, asked.slow_above) for one in step]
-    new, state = _walk(begun, blocks, last)
+    new, state = walk(begun, blocks, last)
     if (asked.rules, asked.slow_above) == (request.rules, request.slow_above):
         new = old if _verdict(new) is _verdict(old) else new
-    change = _change(old, new, _walk(request, [one.blocks for one in step], last)[0])
+    change = _change(old, new, walk(request, [one.blocks for one in step], last)[0])
     return _Walked(judged.with_(new=new, change=change, supposing=before.parted), state)
 
 
@@ -269,7 +269,7 @@ def _counts_alike(one: ObserveStep, other: ObserveStep) -> bool:
     return gathering(one) == gathering(other)
 
 
-def _walk(
+def walk(
     request: ObserveStep, blocks: list[tuple[Block, ...]], last: ObservedBlocks
 ) -> tuple[Spoken, JudgeState]:
     """Judge after every block; without a verdict by the last one, when the old verdict came."""
