@@ -113,7 +113,10 @@ def _written(kind: FaultKind, value: float) -> str:
             return f"={value * 100:.6g}%"
         case FaultKind.LATENCY:
             return f"={value:g}x"
-        case FaultKind.LEAK | FaultKind.SLOW_START:
+        case FaultKind.LEAK:
+            unit = next((one for one in ("h", "m") if value % SECONDS[one] == 0), "s")
+            return f"={value / SECONDS[unit]:g}{unit}"
+        case FaultKind.SLOW_START:
             return f"={value:g}s"
         case _:
             return ""

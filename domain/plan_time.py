@@ -11,7 +11,7 @@ from domain.observed import ObservedBlocks
 from domain.plan import ServicePlan
 from domain.records import Record
 from domain.rehearsal import in_plan_time
-from domain.rejudge import Spoken, StoredVerdict, walk
+from domain.rejudge import Spoken, StoredVerdict, steps_of, walk
 from domain.steps import ObserveStep
 
 
@@ -29,13 +29,14 @@ def told_in_plan_time(verdicts: Sequence[StoredVerdict], plan: ServicePlan) -> t
     A verdict comes with the block that brings it: how late the rehearsal's own machine looked at
     that block is not in it.
     """
-    ordered = sorted(verdicts, key=lambda one: one.record.step.since)
+    steps = steps_of(verdicts)
     told: list[ToldStep] = []
     state: JudgeState | None = None
-    for one in ordered:
-        stretch = _Stretch(ordered[0].record.step.since, plan)
-        step = stretch.step(one.record.step, state)
-        spoken, state = walk(step, [stretch.blocks(one.blocks)], stretch.record(one.record))
+    for looks in steps:
+        stretch = _Stretch(steps[0][0].record.step.since, plan)
+        step = stretch.step(looks[0].record.step, state)
+        blocks = [stretch.blocks(look.blocks) for look in looks]
+        spoken, state = walk(step, blocks, stretch.record(looks[-1].record))
         told.append(ToldStep(weight=step.weight, watch=step.watch, spoken=spoken))
     return tuple(told)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from temporalio.client import Client
 
-from domain.commands import Command, CommandName, Statement
+from domain.commands import CommandName
 from domain.errors import PermanentFailure, TransientFailure
 from domain.faults import Fault
 from domain.phases import Outcome, Phase
@@ -31,7 +31,7 @@ from starter.releases import look
 from starter.scan_report import ScanReport
 from starter.signer import Signer
 from starter.signing import signed
-from starter.statements import FRESH, statement_of
+from starter.statements import statement_of
 from starter.submission import submit
 from starter.watching import show_until_end
 
@@ -39,7 +39,6 @@ POLL = timedelta(milliseconds=200)
 HTTP_TIMEOUT_SECONDS = 10
 # While the version that serves already is brought there: it needs some requests, soon.
 BUSY = 100.0
-HELD = "the rehearsal ends here: the release holds, and a person would be asked"
 
 
 @dataclass(frozen=True)
@@ -113,21 +112,27 @@ class Performance:
         return (await start(self._client, checked)).release_id
 
     async def _watched(self, release: str, plan: ServicePlan, output: Format) -> str | None:
-        """Attend to it while people look on; the first failure of either ends both."""
-        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._attend(release, plan))]
+        """Attend to it while people look on; why it goes no further without a person, or None.
+
+        The first failure of either ends both.
+        """
+        attending = asyncio.create_task(self._attend(release, plan))
+        tasks: list[asyncio.Task[Any]] = [attending]
         if output is Format.TEXT:
             showing = show_until_end(self._client, release, output, MACHINE_LIMIT)
             tasks.append(asyncio.create_task(showing))
         try:
-            held, *_ = await asyncio.gather(*tasks)
+            held = await _first_of(attending, *tasks)
+            if held is None:
+                await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        return str(held) if held else None
+        return held
 
     async def _attend(self, release: str, plan: ServicePlan) -> str | None:
-        """Approve when asked; end it where it holds, and say for what."""
+        """Approve when asked, until it ends, or goes no further without a person: why."""
         deadline = time.monotonic() + longest(plan).total_seconds()
         approved: set[Path] = set()
         while not (state := await self._state(release)).is_over:
@@ -136,12 +141,10 @@ class Performance:
                     if key not in approved:
                         await self._approve(state, key)
                         approved.add(key)
-            held = _held(state)
-            if held is None and time.monotonic() > deadline:
-                held = f"it did not end within {format_duration(longest(plan))}"
-            if held is not None:
-                await self._abort(release)
+            if (held := _held(state, datetime.now(UTC))) is not None:
                 return held
+            if time.monotonic() > deadline:
+                return f"it did not end within {format_duration(longest(plan))}"
             await asyncio.sleep(POLL.total_seconds())
         return None
 
@@ -151,15 +154,6 @@ class Performance:
         answer = await submit(self._client, command)
         if not answer.accepted:
             raise PermanentFailure(f"the rehearsal's own approval is refused: {answer.sentence}")
-
-    async def _abort(self, release: str) -> None:
-        statement = Statement(
-            command=CommandName.ABORT,
-            release=release,
-            reason=HELD,
-            expires_at=datetime.now(UTC) + FRESH,
-        )
-        await submit(self._client, Command(statement=statement, actor="rehearsal"))
 
     async def _state(self, release: str) -> ReleaseState:
         return (await look(self._client, release)).state
@@ -177,13 +171,31 @@ class Performance:
         return await asyncio.to_thread(_http, url, body)
 
 
-def _held(state: ReleaseState) -> str | None:
-    """Why it goes no further without a person, or None."""
+async def _first_of(wanted: asyncio.Task[str | None], *tasks: asyncio.Task[Any]) -> str | None:
+    """What one of the tasks returns; the failure of any of them at once."""
+    pending: set[asyncio.Task[Any]] = set(tasks)
+    while not wanted.done():
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    return wanted.result()
+
+
+def _held(state: ReleaseState, now: datetime) -> str | None:
+    """Why it goes no further without a person, or None.
+
+    The judge's holds may end by themselves: they are waited out for as long as a step may take.
+    """
+    plan = state.request.plan
+    if state.held is not None:
+        whole = plan.pace.step_deadline * (1 + plan.canary.extensions)
+        return state.held.sentence if now - state.held.since > whole else None
     last = state.stages[-1] if state.stages else None
-    if last is not None and last.ended_at is None and last.sentence and last.ok is None:
+    if state.phase is Phase.SCAN and last is not None and last.sentence:
         return last.sentence
     # Where users are on the new version for good, a broken machine halts until an operator resumes.
-    return state.sentence if "resume" in (state.waiting_for or "") else None
+    halted = "resume" in (state.waiting_for or "")
+    return (last.sentence if last else state.sentence) if halted else None
 
 
 def _http(url: str, body: bytes | None) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from domain.faults import Fault, FaultError, FaultKind, parse_all
         ("staging:latency=3x", "staging", FaultKind.LATENCY, 3, 0),
         ("production:latency=1.5x@10%", "production", FaultKind.LATENCY, 1.5, 10),
         ("production:leak=10m", "production", FaultKind.LEAK, 600, 0),
+        ("leak=90s", "", FaultKind.LEAK, 90, 0),
+        ("leak=2h", "", FaultKind.LEAK, 7200, 0),
         ("staging: slow-start=5s", "staging", FaultKind.SLOW_START, 5, 0),
         ("staging:crash", "staging", FaultKind.CRASH, 0, 0),
         ("unready", "", FaultKind.UNREADY, 0, 0),
