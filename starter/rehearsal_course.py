@@ -184,10 +184,13 @@ async def _first_of(wanted: asyncio.Task[str | None], *tasks: asyncio.Task[Any])
 def _held(state: ReleaseState, now: datetime) -> str | None:
     """Why it goes no further without a person, or None.
 
-    The judge's holds may end by themselves: they are waited out for as long as a step may take.
+    Where a gate asks, it is at once. The judge's holds may end by themselves: they are waited out
+    for as long as a step may take.
     """
     plan = state.request.plan
     if state.held is not None:
+        if state.held.judged is None:
+            return state.held.sentence
         whole = plan.pace.step_deadline * (1 + plan.canary.extensions)
         return state.held.sentence if now - state.held.since > whole else None
     last = state.stages[-1] if state.stages else None

@@ -83,6 +83,13 @@ def test_the_rehearsals_own_policy_accepts_every_plan_of_it(written: ServicePlan
         type(on_clock).model_validate_json(on_clock.model_dump_json())
 
 
+def test_metrics_of_its_own_are_not_asked_of_the_sandbox_and_that_is_said() -> None:
+    written = plan(metrics={"template": "istio"})
+    on_clock = rehearsed(written, SPEED)
+    assert on_clock.metrics == WRITTEN.metrics
+    assert any("the plan's metrics" in one for one in not_simulated(written, on_clock, SPEED))
+
+
 def test_the_default_speed_lets_the_example_pass_in_a_minute_and_is_bounded() -> None:
     assert default_speed(WRITTEN) == 60
     assert default_speed(plan(canary={"watch": "24h"})) == 200
