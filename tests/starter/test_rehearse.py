@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 from datetime import timedelta
@@ -14,6 +15,7 @@ from pydantic import TypeAdapter
 
 from domain.release import ReleaseState, StageRecord
 from starter import rehearsal_course
+from starter.process_records import ProcessRecords
 from tests.starter.conftest import Told
 from tests.support.cli import Cli
 from tests.support.conditions import eventually
@@ -138,12 +140,14 @@ async def test_a_fault_from_half_of_the_users_on_is_rolled_back_there(
 ) -> None:
     """The plan's own canary; who saw errors is what the sandbox's users say."""
     example.variables["TMPDIR"] = str(tmp_path)
-    done = await example.spawn(
+    running = await example.start(
         *("rehearse", "album", "--fault", "production:errors=30%@100%"),
         *("--traffic", "20rps", "--speed", "60", "--output", "json"),
     )
-    assert done.code == 10, done.err
-    told = json.loads(done.out)
+    # On a busy machine it takes longer than other commands may.
+    out, problem = await running.process.communicate()
+    assert running.process.returncode == 10, problem
+    told = json.loads(out)
     assert told["ending"] == "ROLLED_BACK"
     half, whole = told["steps"]
     assert (half["weight"], half["spoken"]["judgement"]["verdict"]) == (50, "PROMOTE")
@@ -189,6 +193,23 @@ async def test_no_process_outlives_a_rehearsal_that_is_killed(example: Cli, tmp_
     running.process.kill()
     await running.process.wait()
     await eventually(lambda: not _processes_of(folder))
+
+
+@pytest.mark.real
+async def test_a_program_that_dies_ends_the_rehearsal_with_its_last_words(
+    example: Cli, tmp_path: Path
+) -> None:
+    example.variables["TMPDIR"] = str(tmp_path)
+    running = await example.start("rehearse", "album", "--traffic", "20rps")
+    await running.line("releasing what serves now")
+    (folder,) = tmp_path.glob("tidegate-rehearsal-*")
+    programs = ProcessRecords(folder / "processes.json").alive()
+    worker = next(one for one in programs if one.name == "worker-clusters")
+    os.kill(worker.pid, signal.SIGKILL)
+    done = await running.end()
+    assert done.code == 2
+    assert "worker-clusters ended with exit code -9; its last words" in done.err
+    assert not folder.exists()
 
 
 def elapsed(step: dict[str, Any]) -> timedelta:
