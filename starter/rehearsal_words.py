@@ -76,7 +76,7 @@ def lines_of(report: Report) -> Iterator[str]:
         yield f"  {'':<8}{judgement.sentence}"
     yield ""
     yield f"{report.ending}{_why(report)}"
-    yield f"By the plan's clock {_times(report)}; people answer at once."
+    yield f"By the plan's clock: {_times(report)}; people answer at once."
     yield from _users(report)
     for one in not_simulated(score.plan, score.rehearsed, score.speed):
         yield f"Not simulated: {one}."
@@ -126,8 +126,8 @@ def _soak(report: Report) -> str:
 
 
 def _times(report: Report) -> str:
-    soak = format_duration(report.soak) if report.soak else "no soak"
-    return f"{soak} in staging and {format_duration(rounded(report.canary))} in production"
+    soak = format_duration(report.soak) if report.soak else "none"
+    return f"soak {soak}, production {format_duration(rounded(report.canary))}"
 
 
 def _users(report: Report) -> Iterator[str]:

@@ -10,6 +10,7 @@ import pytest
 from sandbox.faults import LiveFault, LiveFaults
 from sandbox.kubernetes.behaviour import Behaviour, parse_faults
 from sandbox.kubernetes.cluster import Cluster
+from sandbox.kubernetes.controllers.deployment_status import Progress
 from tests.support.sandbox import create, eventually, revision, route, running_platform
 
 
@@ -68,3 +69,13 @@ async def test_a_version_that_leaks_is_killed_again_and_again(tmp_path: Path) ->
             ]
 
         await eventually(lambda: any(count >= 2 for count in restarts()), "two restarts")
+
+
+@pytest.mark.parametrize(
+    ("deadline", "speed", "allowed"), [(600, 1, 600), (600, 50, 12), (600, 240, 10), (1, 50, 1)]
+)
+def test_a_rollouts_deadline_is_of_the_clusters_time(
+    deadline: int, speed: float, allowed: float
+) -> None:
+    left = Progress(speed).seconds_left({"spec": {"progressDeadlineSeconds": deadline}})
+    assert left == pytest.approx(allowed, abs=0.2)
