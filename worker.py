@@ -26,6 +26,7 @@ from activities.fleet import Fleet
 from activities.gatekeeper import Gatekeeper
 from activities.lanes import Lanes
 from activities.notification import Notification
+from activities.observer import Observer
 from activities.places import Places
 from activities.revisions import Blueprint, Revisions
 from activities.route import Route
@@ -218,6 +219,7 @@ def _cluster(
         gatekeeper.confirm_approval,
         Checks(cluster).check_revision,
         Soak(cluster, demand).earn_window,
+        Observer(cluster, demand).verify_observer,
         Canary(demand, archive).observe_step,
         Undoing(cluster, route, entry, fleet).undo,
     )
