@@ -29,6 +29,7 @@ from domain.observer import (
 from domain.observer_rules import inspect, needs_surroundings
 from domain.samples import Span
 from domain.scrapes import Series
+from domain.selectors import written
 from domain.steps import RevisionRequest
 
 # What is looked at; longer than any silence that the rules speak of.
@@ -162,11 +163,6 @@ def arms_of(target: RevisionRequest) -> Arms:
     """The arms of a release's canary."""
     stable = pods_of(target.stable.revision) if target.stable else None
     return Arms(canary=pods_of(target.revision), stable=stable)
-
-
-def written(selector: Selector) -> str:
-    """Labels as people write them: `app=album,track=canary`."""
-    return ",".join(f"{name}={value}" for name, value in selector.items())
 
 
 async def _if_told(asked: Awaitable[list[Series]]) -> tuple[Series, ...]:

@@ -14,7 +14,9 @@ from domain.bundle import RECORD_TYPE, BundleReference
 from domain.errors import NotFound, PermanentFailure
 from domain.judge.counts import Block
 from domain.observed import BlockChunk, ObservedBlocks, Recomputed, differing, recompute
+from domain.observed_rollout import ObservedRollout
 from domain.records import digest_of
+from starter import rollout_replay
 from starter.event_loop import run
 from starter.exit_codes import ExitCode
 from starter.output import Format, say, say_json
@@ -31,14 +33,18 @@ class Shelf:
     """The records that were given: verdicts by their origin, block records by their digest."""
 
     verdicts: list[tuple[str, ObservedBlocks]] = field(default_factory=list)
+    rollouts: list[tuple[str, ObservedRollout]] = field(default_factory=list)
     chunks: dict[str, BlockChunk] = field(default_factory=dict)
 
     def put(self, origin: str, content: bytes) -> None:
-        """Take in a record; PermanentFailure when it is neither of both kinds."""
+        """Take in a record; PermanentFailure when it is of no known kind."""
         try:
             self.verdicts.append((origin, ObservedBlocks.model_validate_json(content)))
         except ValidationError as problem:
-            chunk = _chunk(content)
+            if (rollout := _read(ObservedRollout, content)) is not None:
+                self.rollouts.append((origin, rollout))
+                return
+            chunk = _read(BlockChunk, content)
             if chunk is None:
                 raise PermanentFailure(_told(origin, problem)) from problem
             # A file that was made pretty is still the same record.
@@ -57,13 +63,19 @@ class Replayed:
 
 def replay(records: list[str], output: Format) -> ExitCode:
     """Print every verdict as recomputed; UNEXPECTED (1) when one differs from what was stored."""
-    replayed = _replayed(run(_gathered(records)))
+    shelf = run(_gathered(records))
+    replayed = _replayed(shelf)
+    rollouts = [rollout_replay.replayed(*one) for one in shelf.rollouts]
     if output is Format.JSON:
-        say_json([_as_json(one) for one in replayed])
+        say_json([*map(_as_json, replayed), *map(rollout_replay.as_json, rollouts)])
     else:
-        for one in replayed:
-            say("\n".join(_lines(one)))
-    return ExitCode.UNEXPECTED if any(one.differences for one in replayed) else ExitCode.OK
+        for told in (*map(_lines, replayed), *map(rollout_replay.lines, rollouts)):
+            say("\n".join(told))
+    differences = [
+        *(one.differences for one in replayed),
+        *(one.differences for one in rollouts),
+    ]
+    return ExitCode.UNEXPECTED if any(differences) else ExitCode.OK
 
 
 async def _gathered(places: list[str]) -> Shelf:
@@ -73,7 +85,7 @@ async def _gathered(places: list[str]) -> Shelf:
             await _fetch(place, shelf)
         else:
             shelf.put(place, _content(Path(place)))
-    if not shelf.verdicts:
+    if not shelf.verdicts and not shelf.rollouts:
         raise NotFound(f"there is no verdict in {', '.join(places)}: give a verdict record as well")
     shelf.verdicts.sort(key=lambda one: (one[1].step.since, one[1].judgement.elapsed))
     return shelf
@@ -109,9 +121,9 @@ async def _fetch_verdict(registry: Registry, repository: str, digest: str, shelf
         shelf.put(f"{repository}@{earlier.digest}", chunk)
 
 
-def _chunk(content: bytes) -> BlockChunk | None:
+def _read(kind: type[Model], content: bytes) -> Model | None:
     try:
-        return BlockChunk.model_validate_json(content)
+        return kind.model_validate_json(content)
     except ValidationError:
         return None
 
