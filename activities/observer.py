@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,9 +11,12 @@ from typing import Any
 from temporalio import activity
 
 from activities.beat import heartbeats
-from activities.demand import Demand, Selector, pods_of
+from activities.demand import Demand, Pods, pods_of
 from clients.cluster import Cluster
 from domain.errors import PermanentFailure, TransientFailure
+from domain.metrics.measure import Measure
+from domain.metrics.source import Survey
+from domain.metrics.templates import OTEL_HTTP
 from domain.observer import (
     CANARY,
     STABLE,
@@ -26,11 +29,9 @@ from domain.observer import (
     Surroundings,
     VerifyObserver,
 )
-from domain.observer_rules import inspect, needs_surroundings
+from domain.observer_rules import inspect, needs_survey
 from domain.samples import Span
-from domain.scrapes import Series
 from domain.selectors import written
-from domain.steps import RevisionRequest
 
 # What is looked at; longer than any silence that the rules speak of.
 WINDOW_SCRAPES = 30
@@ -42,15 +43,17 @@ SHORTEST_POLL, LONGEST_POLL = timedelta(milliseconds=250), timedelta(seconds=5)
 
 @dataclass(frozen=True)
 class Arms:
-    """Which pods are compared: the labels of each arm."""
+    """Which pods are compared, by which convention, at which latency limit."""
 
-    canary: Selector | None
-    stable: Selector | None
+    canary: Pods | None
+    stable: Pods | None
+    slow_above: timedelta
+    measure: Measure = OTEL_HTTP
 
-    def named(self) -> list[tuple[str, Selector]]:
+    def named(self) -> list[tuple[str, Pods]]:
         """The arms there are, by name, the canary first."""
         arms = ((CANARY, self.canary), (STABLE, self.stable))
-        return [(name, selector) for name, selector in arms if selector is not None]
+        return [(name, pods) for name, pods in arms if pods is not None]
 
 
 class Observer:
@@ -91,33 +94,36 @@ class Observer:
         """How long something must be wrong to count."""
         return max(PATIENCE_SCRAPES * self._demand.scrape, LEAST_PATIENCE)
 
-    async def look(
-        self, arms: Arms, slow_above: timedelta, now: datetime, *, quiet_allowed: bool = False
-    ) -> Inspection:
+    async def look(self, arms: Arms, now: datetime, *, quiet_allowed: bool = False) -> Inspection:
         """What the source says now; TransientFailure when it does not answer."""
         span, named = self._span(now), arms.named()
-        ready = [await self._ready(selector) for _, selector in named]
+        ready = [await self._ready(pods) for _, pods in named]
         try:
             views = [
                 ArmView(
                     name=name,
-                    selector=written(selector),
-                    pods=pods,
-                    arm=await self._demand.arm(selector, span),
+                    selector=written(pods.labels),
+                    pods=found,
+                    arm=await self._demand.selected(pods.name, pods.labels, span, arms.measure),
                 )
-                for (name, selector), pods in zip(named, ready, strict=True)
+                for (name, pods), found in zip(named, ready, strict=True)
             ]
-            around = await self._surroundings(views, span)
         except PermanentFailure as failure:
             return _refused(failure)
-        return inspect(views, replace(around, quiet_allowed=quiet_allowed), slow_above)
+        around = Surroundings(
+            namespace=self._cluster.namespace,
+            metric=arms.measure.counted,
+            now=span.until,
+            scrape=self._demand.scrape,
+            quiet_allowed=quiet_allowed,
+        )
+        if needs_survey(views):
+            around = replace(around, survey=await self._survey(views, span, arms.measure))
+        return inspect(views, around, arms.slow_above)
 
     async def _report(self, request: VerifyObserver, now: datetime) -> ObserverReport:
-        allowed = request.quiet_allowed
         try:
-            found = await self.look(
-                arms_of(request.target), request.slow_above, now, quiet_allowed=allowed
-            )
+            found = await self.look(arms_of(request), now, quiet_allowed=request.quiet_allowed)
         except TransientFailure as failure:
             activity.logger.warning("%s is not seen: %s", request.target.revision, failure)
             # Told once: it does not say which of the queries failed first.
@@ -130,47 +136,34 @@ class Observer:
         return ObserverReport(fitness=found.fitness, sentence=found.sentence)
 
     def _span(self, now: datetime) -> Span:
-        since = now - WINDOW_SCRAPES * self._demand.scrape
-        return Span(
-            since=since, after=since, until=now, length=self._demand.scrape, seen_from=since
-        )
+        scrape = self._demand.scrape
+        since = now - WINDOW_SCRAPES * scrape
+        asked = Span(since=since, after=since, until=now, length=scrape, seen_from=since)
+        return self._demand.answered(asked)
 
-    async def _ready(self, selector: Selector) -> dict[str, datetime]:
-        """The ready pods with these labels, and when each was created."""
-        pods = await self._cluster.list("Pod", dict(selector))
-        return {pod["metadata"]["name"]: _created(pod) for pod in pods if _is_ready(pod)}
+    async def _ready(self, pods: Pods) -> dict[str, datetime]:
+        """Those of the pods that are ready, and when each was created."""
+        found = await self._cluster.list("Pod", dict(pods.labels))
+        return {pod["metadata"]["name"]: _created(pod) for pod in found if _is_ready(pod)}
 
-    async def _surroundings(self, views: list[ArmView], span: Span) -> Surroundings:
-        pods = sorted({pod for view in views for pod in view.pods})
-        around = Surroundings(
-            namespace=self._cluster.namespace,
-            metric=self._demand.metric,
-            now=span.until,
-            scrape=self._demand.scrape,
-            scraped=await self._demand.scraped(pods, span) if pods else None,
-        )
-        if not pods or not needs_surroundings(views):
-            return around
-        unseen = sorted({pod for view in views for pod in view.unseen})
-        return replace(
-            around,
-            elsewhere=await _if_told(self._demand.anywhere(unseen, span)),
-            everywhere=await _if_told(self._demand.everywhere(span)),
-        )
+    async def _survey(self, views: list[ArmView], span: Span, measure: Measure) -> Survey:
+        unseen = {pod: view.pods[pod] for view in views for pod in view.unseen}
+        try:
+            return await self._demand.survey(unseen, span, measure)
+        except PermanentFailure:
+            # Of pods that are no arm's: what cannot be read of them is nobody's fault here.
+            return Survey()
 
 
-def arms_of(target: RevisionRequest) -> Arms:
+def arms_of(request: VerifyObserver) -> Arms:
     """The arms of a release's canary."""
-    stable = pods_of(target.stable.revision) if target.stable else None
-    return Arms(canary=pods_of(target.revision), stable=stable)
-
-
-async def _if_told(asked: Awaitable[list[Series]]) -> tuple[Series, ...]:
-    """Of pods that are no arm's: what cannot be read of them is nobody's fault here."""
-    try:
-        return tuple(await asked)
-    except PermanentFailure:
-        return ()
+    target = request.target
+    return Arms(
+        canary=pods_of(target.revision),
+        stable=pods_of(target.stable.revision) if target.stable else None,
+        slow_above=request.slow_above,
+        measure=request.metrics.measure,
+    )
 
 
 def _refused(failure: PermanentFailure) -> Inspection:

@@ -15,6 +15,7 @@ from domain.judge.decision import judge
 from domain.judge.rules import JudgeRules
 from domain.judge.state import JudgeState, start
 from domain.judge.verdict import Judgement, Reason, Verdict
+from domain.metrics.plan import MetricsPlan
 from domain.observed import TOLD_LENGTH, differing, spoken_of, take_in, unused
 from domain.records import Record
 from domain.samples import Samples, Span
@@ -44,6 +45,7 @@ class RolloutWatch(Record):
     block: timedelta
     slow_above: timedelta
     until_verdict: bool = False
+    metrics: MetricsPlan = MetricsPlan()
 
 
 class Answer(Record):

@@ -7,10 +7,12 @@ Asked by `tidegate judge check`, and by every release before its first shift; th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from domain.metrics.plan import MetricsPlan
+from domain.metrics.source import Survey
 from domain.records import Record
 from domain.samples import Arm
 from domain.scrapes import Series
@@ -113,6 +115,7 @@ class VerifyObserver(Record):
     target: RevisionRequest
     slow_above: timedelta
     ends_at: datetime
+    metrics: MetricsPlan = MetricsPlan()
     quiet_allowed: bool = False
 
 
@@ -138,7 +141,12 @@ class ArmView:
     @property
     def requests(self) -> tuple[Series, ...]:
         """Its series of requests that have a sample."""
-        return tuple(item for item in (*self.arm.buckets, *self.arm.counts) if item.points)
+        return tuple(item for item in self.arm.requests if item.points)
+
+    @property
+    def is_of_proxies(self) -> bool:
+        """Whether proxies count its requests: then no series is of its own pods."""
+        return self.arm.measure.arm is not None
 
     @property
     def seen(self) -> frozenset[str]:
@@ -147,24 +155,33 @@ class ArmView:
 
     @property
     def unseen(self) -> list[str]:
-        """Its ready pods without a series."""
+        """Its ready pods without a series; of proxies' series all of them or none."""
+        if self.is_of_proxies:
+            return [] if self.requests else sorted(self.pods)
         return sorted(self.pods.keys() - self.seen)
+
+    @property
+    def with_series(self) -> int:
+        """How many of its ready pods have series."""
+        return len(self.pods) - len(self.unseen)
+
+    @property
+    def up(self) -> frozenset[str]:
+        """The pods whose last scrape was answered."""
+        told = [item for item in self.arm.up if item.points]
+        return frozenset(item.pod for item in told if item.points[-1][1] == 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What else the source says: of which pods it tells a scrape, of whom the same metric.
+    """Where and when it is looked, and what else the source says.
 
-    `scraped` are the pods whose `up` is 1, None where the source has no `up` of either arm.
-    `everywhere` is the metric over all pods of the namespace, `elsewhere` over the arms' pods in
-    any namespace; both are needed only where an arm has pods without series.
+    `survey`: where else it has the metric; needed only where an arm has pods without series.
     """
 
     namespace: str
     metric: str
     now: datetime
     scrape: timedelta
-    scraped: frozenset[str] | None = None
-    everywhere: tuple[Series, ...] = ()
-    elsewhere: tuple[Series, ...] = ()
+    survey: Survey = field(default_factory=Survey)
     quiet_allowed: bool = False

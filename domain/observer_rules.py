@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 
+from domain.arm_readings import CLOCK_SLACK
 from domain.observer import CANARY, ArmSummary, ArmView, Fault, Finding, Inspection, Surroundings
 from domain.quantities import format_duration
-from domain.samples import CLOCK_SLACK, SILENT_INTERVALS, common_edges, nearest_edge
+from domain.samples import SILENT_INTERVALS, common_edges, nearest_edge
 from domain.scrapes import SCRAPER_LABELS, Series, moment
 
 # A pod that is up for so many scrapes has had its chance to show a series.
@@ -19,6 +20,7 @@ SETTLED_SCRAPES = 3
 # An edge further away than this factor says nothing about the limit.
 NEAR_EDGE = 2.0
 TOLD_PODS = 3
+Identity = tuple[str, frozenset[tuple[str, str]]]
 Rule = Callable[[Sequence[ArmView], Surroundings], Iterator[Finding]]
 
 
@@ -32,7 +34,7 @@ def inspect(arms: Sequence[ArmView], around: Surroundings, slow_above: timedelta
     )
 
 
-def needs_surroundings(arms: Sequence[ArmView]) -> bool:
+def needs_survey(arms: Sequence[ArmView]) -> bool:
     """Whether an arm has ready pods without series: why, only the rest of the source tells."""
     return any(view.unseen for view in arms)
 
@@ -43,7 +45,7 @@ def _summary(view: ArmView) -> ArmSummary:
         name=view.name,
         selector=view.selector,
         pods=len(view.pods),
-        pods_with_series=len(view.seen & view.pods.keys()),
+        pods_with_series=view.with_series,
         series=len(view.requests),
         latest=moment(max(last)) if last else None,
     )
@@ -62,6 +64,9 @@ def _without_pods(arms: Sequence[ArmView], around: Surroundings) -> Iterator[Fin
 
 def _overlapping(arms: Sequence[ArmView], _: Surroundings) -> Iterator[Finding]:
     for view, other in _pairs(arms):
+        if view.is_of_proxies:
+            yield from _counted_for_both(view, other)
+            continue
         both = view.arm.started.keys() & other.arm.started.keys()
         theirs = view.seen & (other.arm.started.keys() - view.arm.started.keys())
         if both and view is arms[0]:
@@ -81,9 +86,23 @@ def _overlapping(arms: Sequence[ArmView], _: Surroundings) -> Iterator[Finding]:
             )
 
 
+def _counted_for_both(view: ArmView, other: ArmView) -> Iterator[Finding]:
+    """Proxies tell arms apart by a label: a series that both arms are given is of neither."""
+    own, theirs = ({_identity(item) for item in one.requests} for one in (view, other))
+    if own & theirs and view.name == CANARY:
+        yield Finding(
+            fault=Fault.overlapping,
+            arm=view.name,
+            what=f"{len(own & theirs)} series are given for {view.name} and for {other.name}",
+            remedy="correct the plan's metrics.arm: its pattern must name one Service",
+        )
+
+
 def _all_pods(arms: Sequence[ArmView], around: Surroundings) -> Iterator[Finding]:
     known = {pod for view in arms for pod in view.arm.started}
     for view in arms:
+        if view.is_of_proxies:
+            continue
         # A pod that is gone may have series yet; of one that is still scraped it is not so.
         fresh = {item.pod for item in view.requests if item.pod and not _is_old(item, around)}
         if strangers := fresh - known:
@@ -106,11 +125,8 @@ def _unlabelled(arms: Sequence[ArmView], around: Surroundings) -> Iterator[Findi
                 remedy="add it by relabelling where the pods are scraped: counters are compared"
                 " pod by pod",
             )
-        elsewhere = {
-            found
-            for item in view.requests
-            if (found := item.labels.get("namespace", around.namespace)) != around.namespace
-        }
+        told = {item.labels.get("namespace", around.namespace) for item in view.requests}
+        elsewhere = set() if view.is_of_proxies else told - {around.namespace}
         if elsewhere:
             yield _in_another_namespace(view, elsewhere, around)
 
@@ -119,12 +135,8 @@ def _empty(arms: Sequence[ArmView], around: Surroundings) -> Iterator[Finding]:
     for view in arms:
         if not view.unseen:
             continue
-        elsewhere = {
-            item.labels.get("namespace", "")
-            for item in around.elsewhere
-            if item.pod in view.unseen and item.labels.get("namespace") != around.namespace
-        }
-        scraped = _scraped(view, around)
+        elsewhere = {around.survey.elsewhere.get(pod, "") for pod in view.unseen} - {""}
+        scraped = _scraped(view, arms)
         unscraped = [pod for pod in view.unseen if pod not in scraped]
         if elsewhere:
             yield _in_another_namespace(view, elsewhere, around)
@@ -148,7 +160,7 @@ def _without_requests(view: ArmView, around: Surroundings) -> Iterator[Finding]:
             remedy="it has had no request yet",
         )
         return
-    others = {item.pod for item in around.everywhere} - {""}
+    others = around.survey.pods
     known = f"{len(others)} other pods have it" if others else "nor does any other pod there"
     yield Finding(
         fault=Fault.empty,
@@ -160,7 +172,7 @@ def _without_requests(view: ArmView, around: Surroundings) -> Iterator[Finding]:
 
 
 def _not_scraped(view: ArmView, pods: Sequence[str], around: Surroundings) -> Finding:
-    others = sorted({item.pod for item in around.everywhere} - {""})
+    others = around.survey.pods
     seen = f"; {around.metric} is known of {_named(others)}" if others else ""
     return Finding(
         fault=Fault.empty if not view.seen else Fault.not_scraped,
@@ -181,23 +193,24 @@ def _in_another_namespace(view: ArmView, found: Iterable[str], around: Surroundi
     )
 
 
-def _scraped(view: ArmView, around: Surroundings) -> frozenset[str]:
-    """Pods that are known to be scraped; without `up`, what else is counted of them must do."""
-    if around.scraped is not None:
-        return around.scraped
+def _scraped(view: ArmView, arms: Sequence[ArmView]) -> frozenset[str]:
+    """Pods that are known to be scraped; where the source tells it of no arm, restarts must do."""
+    if view.is_of_proxies:
+        return frozenset(view.pods)
+    if any(item.points for one in arms for item in one.arm.up):
+        return view.up
     return frozenset(item.pod for item in view.arm.restarts if item.points)
 
 
 def _twice(arms: Sequence[ArmView], _: Surroundings) -> Iterator[Finding]:
     for view in arms:
-        met: set[tuple[str, frozenset[tuple[str, str]]]] = set()
         twice: set[str] = set()
-        for item in view.requests:
-            pairs = item.labels.items()
-            labels = frozenset(pair for pair in pairs if pair[0] not in SCRAPER_LABELS)
-            if (item.pod, labels) in met:
-                twice.add(item.pod)
-            met.add((item.pod, labels))
+        for metric in (view.arm.counts, view.arm.failures, view.arm.buckets):
+            met: set[Identity] = set()
+            for item in metric:
+                identity = _identity(item, _ignored(view))
+                twice |= {item.pod} if identity in met else set()
+                met.add(identity)
         if twice:
             yield Finding(
                 fault=Fault.twice,
@@ -285,6 +298,16 @@ RULES: tuple[Rule, ...] = (
 
 def _pairs(arms: Sequence[ArmView]) -> Iterator[tuple[ArmView, ArmView]]:
     yield from ((view, other) for view in arms for other in arms if other is not view)
+
+
+def _identity(item: Series, ignored: frozenset[str] = frozenset()) -> Identity:
+    return item.pod, frozenset(pair for pair in item.labels.items() if pair[0] not in ignored)
+
+
+def _ignored(view: ArmView) -> frozenset[str]:
+    """Labels that tell who scraped; that by which a proxy names an arm is none of them."""
+    proxied = view.arm.measure.arm
+    return SCRAPER_LABELS - {proxied.label} if proxied else SCRAPER_LABELS
 
 
 def _is_old(item: Series, around: Surroundings) -> bool:

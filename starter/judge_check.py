@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import settings as configuration
-from activities.demand import pods_of
+from activities.demand import Pods, pods_of
 from activities.fleet import Fleet
 from activities.observer import Arms
 from activities.route import Route
@@ -18,10 +18,9 @@ from domain.environments import Environment
 from domain.errors import NotFound, PermanentFailure
 from domain.observer import WARNINGS, Finding, Fitness, Inspection
 from domain.plan import ServicePlan
-from domain.selectors import parse_selector
 from starter.event_loop import run
 from starter.exit_codes import ExitCode
-from starter.observing import Sight, plan_by_limits, plan_in, sight_of, told_limits
+from starter.observing import Sight, plan_by_limits, plan_in, selected_pods, sight_of, told_limits
 from starter.output import Format, say, say_json
 
 PLAN_FILE = Path("tidegate.yaml")
@@ -69,19 +68,16 @@ def _plan(question: Question) -> ServicePlan:
 async def _look(question: Question, plan: ServicePlan, now: datetime) -> Inspection:
     place = configuration.load().cluster(question.environment)
     async with sight_of(place) as sight:
-        arms = await _arms(question, sight)
+        canary, stable = await _pods(question, sight)
+        arms = Arms(canary, stable, plan.limits.p95, plan.metrics.measure)
         quiet = plan.canary.on_quiet == "synthetic"
-        return await sight.observer.look(arms, plan.limits.p95, now, quiet_allowed=quiet)
+        return await sight.observer.look(arms, now, quiet_allowed=quiet)
 
 
-async def _arms(question: Question, sight: Sight) -> Arms:
+async def _pods(question: Question, sight: Sight) -> tuple[Pods | None, Pods | None]:
     """The arms as named, else the revision that serves and the newest one beside it."""
     if question.canary is not None or question.stable is not None:
-        canary, stable = (
-            parse_selector(text) if text is not None else None
-            for text in (question.canary, question.stable)
-        )
-        return Arms(canary=canary, stable=stable)
+        return _by_labels(question.canary), _by_labels(question.stable)
     route = Route(sight.cluster)
     fleet = Fleet(sight.cluster, route, sight.demand)
     reader = StableReader(question.environment, sight.cluster, route, fleet)
@@ -95,8 +91,11 @@ async def _arms(question: Question, sight: Sight) -> Arms:
         raise NotFound(
             f"no revision of {question.service} runs in {question.environment}; {NAMING}"
         )
-    revisions = (pods_of(one) if one else None for one in (newest, serving))
-    return Arms(*revisions)
+    return pods_of(newest) if newest else None, pods_of(serving) if serving else None
+
+
+def _by_labels(text: str | None) -> Pods | None:
+    return selected_pods(text) if text is not None else None
 
 
 async def _newest_beside(stable: str | None, question: Question, sight: Sight) -> str | None:

@@ -90,6 +90,9 @@ def observe(
         Path | None, typer.Option(metavar="FILE", help="Take limits and times of this plan.")
     ] = None,
     service: Annotated[str | None, typer.Option(help="Whose plan it is in that file.")] = None,
+    metrics: Annotated[
+        str | None, typer.Option(metavar="TEMPLATE", help="How pods count; default: otel-http.")
+    ] = None,
     length: Annotated[
         str | None,
         typer.Option("--for", metavar="TIME", help="Watch so long; default: until a verdict."),
@@ -110,6 +113,7 @@ def observe(
         limits=limits,
         plan=plan,
         service=service,
+        template=metrics,
         length=length,
         record=record,
     )

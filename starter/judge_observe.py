@@ -9,6 +9,7 @@ from pathlib import Path
 
 import settings as configuration
 from activities.canary import LONGEST_POLL, SHORTEST_POLL
+from activities.demand import Pods
 from activities.observer import Arms
 from domain.canary import judge_rules
 from domain.environments import Environment
@@ -44,6 +45,7 @@ class Question:
     limits: str | None = None
     plan: Path | None = None
     service: str | None = None
+    template: str | None = None
     length: str | None = None
     record: Path | None = None
 
@@ -53,7 +55,9 @@ def observe(question: Question, output: Format) -> ExitCode:
     _refuse_bad_record(question.record)
     length = _length(question.length)
     place = configuration.load().cluster(question.environment)
-    watched = _watched(question, place, _plan(question, length), length)
+    plan = _plan(question, length)
+    _refuse_proxies(plan)
+    watched = _watched(question, place, plan, length)
     voice = Voice(output, question.record)
     record = run(_watch(watched, place, voice)).record
     voice.conclude(record)
@@ -84,13 +88,16 @@ def _length(text: str | None) -> timedelta | None:
 def _plan(question: Question, length: timedelta | None) -> ServicePlan:
     """The given plan, or the default one, whose time for a verdict is the time of watching."""
     if question.plan is not None:
-        if question.limits is not None:
-            raise PermanentFailure("--limits and --plan: say one, the plan has limits of its own")
+        if question.limits is not None or question.template is not None:
+            raise PermanentFailure("the plan has limits and metrics of its own: leave --plan out")
         return plan_in(question.plan, question.service)
-    if length is None:
-        return plan_by_limits(question.limits)
-    bake = min(CanaryPlan().min_bake, length)
-    return plan_by_limits(question.limits, deadline=length, min_bake=bake, extensions=0)
+    words: dict[str, object] = {}
+    if length is not None:
+        bake = min(CanaryPlan().min_bake, length)
+        words["canary"] = {"deadline": length, "min_bake": bake, "extensions": 0}
+    if question.template is not None:
+        words["metrics"] = {"template": question.template}
+    return plan_by_limits(question.limits, words)
 
 
 def _watched(
@@ -110,7 +117,22 @@ def _watched(
         block=max(plan.pace.block, place.scrape),
         slow_above=plan.limits.p95,
         until_verdict=length is None,
+        metrics=plan.metrics,
     )
+
+
+def _arms(watched: RolloutWatch) -> Arms:
+    canary, stable = Pods("", watched.canary), Pods("", watched.stable)
+    return Arms(canary, stable, watched.slow_above, watched.metrics.measure)
+
+
+def _refuse_proxies(plan: ServicePlan) -> None:
+    measure = plan.metrics.measure
+    if measure.arm is not None:
+        raise PermanentFailure(
+            f"{measure.name} counts by proxies, which tell arms by the name of a Service; labels"
+            " say pods: name a template by which the pods count themselves, such as otel-http"
+        )
 
 
 async def _watch(watched: RolloutWatch, place: ClusterSettings, voice: Voice) -> Watching:
@@ -133,10 +155,11 @@ async def _watch(watched: RolloutWatch, place: ClusterSettings, voice: Voice) ->
 
 async def _look(watching: Watching, sight: Sight, now: datetime) -> Watching:
     """One look with the same functions as a release's own: `domain.samples` and the judge."""
-    watched = watching.record.watched
+    watched, span = watching.record.watched, watching.span(now)
+    canary, stable = Pods("", watched.canary), Pods("", watched.stable)
     try:
         samples = await sight.demand.compare(
-            watched.canary, watched.stable, watching.span(now), watched.slow_above
+            canary, stable, span, watched.slow_above, watched.metrics.measure
         )
     except TransientFailure as failure:
         return watching.without_data(str(failure)).judged(now)
@@ -145,9 +168,8 @@ async def _look(watching: Watching, sight: Sight, now: datetime) -> Watching:
 
 async def _refuse_mixed_arms(watched: RolloutWatch, sight: Sight) -> Inspection | None:
     """Refuse labels by which a pod is in both arms; what else is wrong may yet become right."""
-    arms = Arms(canary=watched.canary, stable=watched.stable)
     try:
-        found = await sight.observer.look(arms, watched.slow_above, watched.since)
+        found = await sight.observer.look(_arms(watched), watched.since)
     except TransientFailure:
         return None
     mixed = [one for one in found.findings if one.fault in (Fault.overlapping, Fault.all_pods)]

@@ -61,7 +61,7 @@ class Voice:
         if changed:
             say(f"{_clock(_at(answer, now.record.watched))}  {would(answer.judgement)}")
         else:
-            say(f"{'':8}  {_brief(answer.judgement)}")
+            say(f"{'':8}  {_brief(answer.judgement, now.record.watched)}")
 
     def _complain_once(self, problems: tuple[str, ...]) -> None:
         problem = "; ".join(problems)
@@ -114,9 +114,10 @@ def _of_both(name: str, counts: Counts) -> str:
     )
 
 
-def _brief(judgement: Judgement) -> str:
+def _brief(judgement: Judgement, watched: RolloutWatch) -> str:
     """The figures of an answer that says the same as the one before it."""
-    proof = min(judgement.proof.values(), default=0.0)
+    limits = watched.rules.limits
+    proof = min((e for name, e in judgement.proof.items() if name in limits), default=0.0)
     parts = [
         f"worse: e {judgement.evidence:.2g} of {judgement.thresholds.roll_back:g}",
         f"harmless: e {proof:.2g} of {judgement.thresholds.promote:g}",

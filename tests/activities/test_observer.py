@@ -8,18 +8,20 @@ from typing import cast
 
 import pytest
 
-from activities import demand, observer
-from activities.demand import Demand, pods_of
+from activities import observer
+from activities.demand import Demand, Pods, pods_of
 from activities.observer import Arms, Observer
 from clients.cluster import Cluster
-from clients.prometheus import Prometheus
+from clients.sources import source_at
 from domain.environments import Environment
+from domain.metrics.plan import MetricsPlan
 from domain.observer import Fault, Fitness, Inspection, ObserverReport, VerifyObserver
 from domain.steps import RevisionRequest
 from tests.support.platform_world import SandboxWorld
 from tests.support.sandbox import eventually
 
 SOON = timedelta(seconds=2)
+OTEL = MetricsPlan()
 
 
 @pytest.fixture(autouse=True)
@@ -37,22 +39,29 @@ async def fresh_canary(world: SandboxWorld) -> RevisionRequest:
 
 
 async def verified(
-    world: SandboxWorld, target: RevisionRequest, within: timedelta = SOON
+    world: SandboxWorld,
+    target: RevisionRequest,
+    within: timedelta = SOON,
+    metrics: MetricsPlan = OTEL,
 ) -> ObserverReport:
     request = VerifyObserver(
-        target=target, slow_above=world.plan.limits.p95, ends_at=datetime.now(UTC) + within
+        target=target,
+        slow_above=world.plan.limits.p95,
+        ends_at=datetime.now(UTC) + within,
+        metrics=metrics,
     )
     return cast(ObserverReport, await world.production.do("verify_observer", request))
 
 
-async def looked(world: SandboxWorld, arms: Arms) -> Inspection:
+async def looked(world: SandboxWorld, canary: Pods | None, stable: Pods | None) -> Inspection:
     """What `tidegate judge check` sees of these pods."""
     place = world.settings.cluster(Environment.PRODUCTION)
     cluster = await Cluster.connect(place.kubeconfig, place.context, place.namespace)
-    source = Prometheus(place.prometheus)
+    source = source_at(place.source)
     try:
         eye = Observer(cluster, Demand(cluster, source, place.scrape))
-        return await eye.look(arms, world.plan.limits.p95, datetime.now(UTC))
+        arms = Arms(canary, stable, world.plan.limits.p95)
+        return await eye.look(arms, datetime.now(UTC))
     finally:
         await source.close()
         await cluster.close()
@@ -72,15 +81,14 @@ async def test_a_first_release_is_verified_alone(world: SandboxWorld) -> None:
     assert report.fitness is Fitness.fit, report.sentence
 
 
-async def test_a_metric_that_the_service_does_not_have_is_refused_before_any_user_comes(
-    world: SandboxWorld, monkeypatch: pytest.MonkeyPatch
+async def test_a_template_that_the_service_does_not_follow_is_refused_before_any_user_comes(
+    world: SandboxWorld,
 ) -> None:
     target = await fresh_canary(world)
-    monkeypatch.setattr(demand, "BUCKETS", "http_nobody_counts_this_bucket")
     begun = datetime.now(UTC)
-    report = await verified(world, target)
+    report = await verified(world, target, metrics=MetricsPlan(template="istio"))
     assert report.fitness is Fitness.unfit
-    assert "is scraped and shows no http_nobody_counts_this_bucket" in report.sentence
+    assert "is scraped and shows no istio_requests_total" in report.sentence
     assert datetime.now(UTC) - begun >= observer.LEAST_PATIENCE
 
 
@@ -109,15 +117,15 @@ async def test_labels_that_both_arms_carry_are_refused_by_the_pods_that_do(
     world: SandboxWorld,
 ) -> None:
     target = await fresh_canary(world)
-    everything = {"app": "album"}
-    found = await looked(world, Arms(canary=pods_of(target.revision), stable=everything))
+    everything = Pods("", {"app": "album"})
+    found = await looked(world, pods_of(target.revision), everything)
     assert Fault.overlapping in {finding.fault for finding in found.findings}
     assert target.revision in found.sentence
 
 
 async def test_labels_that_nobody_carries_are_refused(world: SandboxWorld) -> None:
     target = await fresh_canary(world)
-    found = await looked(world, Arms(canary={"track": "canary"}, stable=pods_of(target.revision)))
+    found = await looked(world, Pods("", {"track": "canary"}), pods_of(target.revision))
     assert "no ready pod in production carries track=canary" in found.sentence
 
 
@@ -131,6 +139,6 @@ async def test_pods_that_are_counted_under_another_namespace_are_told_so(
     store = world.platform.environments["production"].scraper.store
     for series in store.select([]):
         series.labels["namespace"] = "prod"
-    found = await looked(world, Arms(canary=None, stable=stable))
+    found = await looked(world, None, stable)
     assert found.fitness is Fitness.unfit
     assert "carry namespace prod, not production" in found.sentence

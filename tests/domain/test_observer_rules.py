@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from domain.metrics.measure import ArmLabel, Measure
+from domain.metrics.source import Survey
 from domain.observer import CANARY, STABLE, ArmView, Fault, Fitness, Inspection, Surroundings
 from domain.observer_rules import inspect
 from domain.samples import Arm
@@ -23,7 +25,6 @@ AROUND = Surroundings(
     metric="http_server_request_duration_seconds_bucket",
     now=NOW,
     scrape=SCRAPE,
-    scraped=frozenset({"canary-1", "stable-1", "stable-2"}),
 )
 
 
@@ -44,12 +45,18 @@ def view(
     pods: tuple[str, ...],
     shown: tuple[Series, ...] | None = None,
     age: timedelta = HOUR,
-    restarts: tuple[str, ...] = (),
+    up: Mapping[str, int] | None = None,
 ) -> ArmView:
-    """An arm of pods of this age; by default all of them show every bucket and their restarts."""
+    """An arm of pods of this age; by default all show every bucket, restarts and a good scrape."""
     created: Mapping[str, datetime] = dict.fromkeys(pods, NOW - age)
-    counted = tuple(series(pod) for pod in restarts or pods)
-    arm = Arm(buckets=buckets(*pods) if shown is None else shown, restarts=counted, started=created)
+    at = NOW.timestamp() - 3
+    answered = dict.fromkeys(pods, 1) if up is None else up
+    arm = Arm(
+        buckets=buckets(*pods) if shown is None else shown,
+        restarts=tuple(map(series, pods)),
+        started=created,
+        up=tuple(Series(pod, {"pod": pod}, ((at, value),)) for pod, value in answered.items()),
+    )
     return ArmView(name=name, selector=f"track={name}", pods=created, arm=arm)
 
 
@@ -82,11 +89,10 @@ def test_an_arm_without_ready_pods_is_refused_by_its_labels() -> None:
     assert "no ready pod in production carries track=canary" in inspection.sentence
 
 
-def test_pods_that_nothing_is_known_of_are_refused_and_named() -> None:
-    around = replace(AROUND, scraped=frozenset({"canary-1", "stable-1"}))
-    inspection = found(
-        both(stable=view(STABLE, ("stable-1", "stable-2"), buckets("stable-1"))), around
-    )
+@pytest.mark.parametrize("up", [{"stable-1": 1}, {"stable-1": 1, "stable-2": 0}])
+def test_pods_that_are_not_scraped_are_refused_and_named(up: dict[str, int]) -> None:
+    stable = view(STABLE, ("stable-1", "stable-2"), buckets("stable-1"), up=up)
+    inspection = found(both(stable=stable))
     assert faults(inspection) == [(STABLE, Fault.not_scraped)]
     assert inspection.fitness is Fitness.unfit
     assert "no series of stable's pod stable-2: let the metrics source scrape it" in (
@@ -95,26 +101,27 @@ def test_pods_that_nothing_is_known_of_are_refused_and_named() -> None:
 
 
 def test_an_arm_without_any_series_is_empty() -> None:
-    around = replace(AROUND, scraped=None, everywhere=buckets("billing-1"))
-    nothing = view(CANARY, ("canary-1",), (), restarts=("other",))
-    inspection = found(both(canary=nothing), around)
+    around = replace(AROUND, survey=Survey(pods=frozenset({"billing-1"})))
+    inspection = found(both(canary=view(CANARY, ("canary-1",), (), up={})), around)
     assert faults(inspection) == [(CANARY, Fault.empty)]
     assert "is known of pod billing-1" in inspection.sentence
 
 
-@pytest.mark.parametrize("scraped", [AROUND.scraped, None])
-def test_a_canary_that_had_no_request_yet_is_fit_when_it_is_scraped(
-    scraped: frozenset[str] | None,
-) -> None:
-    inspection = found(
-        both(canary=view(CANARY, ("canary-1",), ())), replace(AROUND, scraped=scraped)
-    )
+def test_a_canary_that_had_no_request_yet_is_fit_when_it_is_scraped() -> None:
+    inspection = found(both(canary=view(CANARY, ("canary-1",), ())))
     assert (inspection.fitness, inspection.findings) == (Fitness.fit, ())
 
 
+def test_where_the_source_tells_no_scrapes_restarts_witness_that_a_pod_is_seen() -> None:
+    stable = view(STABLE, ("stable-1", "stable-2"), up={})
+    canary = view(CANARY, ("canary-1",), (), up={})
+    assert found([canary, stable]).fitness is Fitness.fit
+    unseen = replace(canary, arm=replace(canary.arm, restarts=()))
+    assert faults(found([unseen, stable])) == [(CANARY, Fault.empty)]
+
+
 def test_restarts_of_a_pod_are_no_scrape_of_it_where_the_source_tells_scrapes() -> None:
-    around = replace(AROUND, scraped=frozenset({"stable-1", "stable-2"}))
-    inspection = found(both(canary=view(CANARY, ("canary-1",), ())), around)
+    inspection = found(both(canary=view(CANARY, ("canary-1",), (), up={})))
     assert faults(inspection) == [(CANARY, Fault.empty)]
 
 
@@ -190,7 +197,7 @@ def test_series_of_another_namespace_are_refused() -> None:
 
 
 def test_an_arm_that_is_counted_under_another_namespace_is_told_so() -> None:
-    around = replace(AROUND, elsewhere=(series("canary-1", namespace="prod"),))
+    around = replace(AROUND, survey=Survey(elsewhere={"canary-1": "prod"}))
     inspection = found(both(canary=view(CANARY, ("canary-1",), ())), around)
     assert faults(inspection) == [(CANARY, Fault.wrong_namespace)]
 
@@ -211,7 +218,7 @@ def test_a_ready_pod_that_is_no_longer_scraped_is_refused_as_stale() -> None:
 def test_a_source_whose_data_are_all_old_makes_nothing_wrong_and_is_silent() -> None:
     old = view(CANARY, ("canary-1",), buckets("canary-1", age=120))
     stable = view(STABLE, ("stable-1", "stable-2"), buckets("stable-1", age=130))
-    inspection = found([old, stable], replace(AROUND, scraped=None))
+    inspection = found([old, stable])
     assert inspection.fitness is Fitness.silent
     assert "answers stale data, the latest 2m old" in inspection.sentence
 
@@ -247,3 +254,41 @@ def test_without_a_restarts_metric_a_person_is_told_and_nothing_is_refused() -> 
 
 def test_a_first_release_is_looked_at_alone() -> None:
     assert found([view(CANARY, ("canary-1",), ())]).fitness is Fitness.fit
+
+
+PROXIED = Measure(
+    name="proxy", requests="proxied_total", bad=({"code": ("5*",)},), arm=ArmLabel(label="service")
+)
+
+
+def proxied(name: str, pods: tuple[str, ...], *services: str) -> ArmView:
+    """An arm whose requests two proxies count, by these Services."""
+    one = view(name, pods, ())
+    counts = tuple(
+        series(proxy, service=service) for proxy in ("proxy-1", "proxy-2") for service in services
+    )
+    return replace(one, arm=replace(one.arm, counts=counts, measure=PROXIED, up=()))
+
+
+def test_what_proxies_count_is_of_no_pod_of_the_arm_and_fit() -> None:
+    arms = [proxied(CANARY, ("canary-1",), "v2"), proxied(STABLE, ("stable-1",), "v1")]
+    inspection = found(arms)
+    assert (inspection.fitness, inspection.findings) == (Fitness.fit, ())
+    assert [arm.pods_with_series for arm in inspection.arms] == [1, 1]
+
+
+def test_proxies_series_that_both_arms_are_given_are_refused() -> None:
+    arms = [proxied(CANARY, ("canary-1",), "v2", "v1"), proxied(STABLE, ("stable-1",), "v1")]
+    assert faults(found(arms)) == [(CANARY, Fault.overlapping)]
+
+
+def test_a_stable_that_no_proxy_knows_is_refused() -> None:
+    arms = [proxied(CANARY, ("canary-1",), "v2"), proxied(STABLE, ("stable-1",))]
+    assert faults(found(arms)) == [(STABLE, Fault.empty)]
+
+
+def test_counters_and_failures_of_the_same_labels_are_not_the_same_series() -> None:
+    one = view(CANARY, ("canary-1",), ())
+    counted = (series("canary-1"),)
+    arm = replace(one.arm, counts=counted, failures=counted)
+    assert found(both(canary=replace(one, arm=arm))).findings == ()
