@@ -62,7 +62,8 @@ class Demand:
         """The same of any pods."""
         arms = [canary] if stable is None else [canary, stable]
         seen = self.answered(span)
-        if seen.until <= seen.after:
+        if seen.until < seen.after + seen.length:
+            # No block can close yet: the source need not be asked.
             return Samples(blocks=(), broken=(), until=span.after)
         read = await asyncio.gather(
             *(self.selected(one.name, one.labels, seen, measure) for one in arms)
