@@ -26,6 +26,7 @@ from activities.fleet import Fleet
 from activities.gatekeeper import Gatekeeper
 from activities.lanes import Lanes
 from activities.notification import Notification
+from activities.observer import Observer
 from activities.places import Places
 from activities.revisions import Blueprint, Revisions
 from activities.route import Route
@@ -220,6 +221,7 @@ def _cluster(
         gatekeeper.confirm_approval,
         Checks(cluster).check_revision,
         Soak(cluster, demand).earn_window,
+        Observer(cluster, demand).verify_observer,
         canary.observe_step,
         canary.record_promotion,
         Undoing(cluster, route, entry, fleet).undo,

@@ -19,6 +19,7 @@ from domain.journal import UndoResult
 from domain.judge.state import start
 from domain.judge.verdict import Judgement, Thresholds, Verdict
 from domain.lane import HolderEnd
+from domain.observer import Fitness, ObserverReport, VerifyObserver
 from domain.records import digest_of
 from domain.release import RollbackRehearsal
 from domain.scan import ScanSummary
@@ -279,6 +280,13 @@ class Production(Deploying):
         if void is None and asked.stable != self._cluster.stable():
             return "the stable revision changed"
         return None if void is None else str(void)
+
+    @activity.defn(name="verify_observer")
+    async def verify_observer(self, asked: VerifyObserver) -> ObserverReport:
+        report = await self._called("verify_observer", asked)
+        if isinstance(report, ObserverReport):
+            return report
+        return ObserverReport(fitness=Fitness.fit, sentence="it sees each arm's pods")
 
     @activity.defn(name="observe_step")
     async def observe_step(self, asked: ObserveStep) -> Observation:
