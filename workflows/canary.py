@@ -10,11 +10,12 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     from activities.canary import Canary
     from activities.revisions import Revisions
-    from domain.canary import judge_rules
+    from domain.canary import judge_rules, known_of_stable
     from domain.commands import AcceptedCommand
     from domain.decisions import Report, Signal
     from domain.environments import Environment, cluster_queue
     from domain.journal import RestoreCapacity
+    from domain.judge.known import LastKnown
     from domain.judge.state import JudgeState
     from domain.judge.verdict import Verdict
     from domain.release import StepVerdict
@@ -36,6 +37,7 @@ class Promoting(Deploying):
         self._brought_up = False
         self._since: datetime | None = None
         self._judge: JudgeState | None = None
+        self._last_known: dict[str, LastKnown] = {}
 
     async def _canary(self) -> Report:
         """Take the plan's steps; a first release has nothing to compare with and goes 0 -> 100."""
@@ -94,6 +96,7 @@ class Promoting(Deploying):
             await self._shift(PRODUCTION, weight)
             self._set_weight(weight)
             self._begin_step()
+            self._last_known = known_of_stable(self._judge)
             self._since = workflow.now()
         length = self._time_left(self._since)
         self._wait_note(f"a verdict at {weight} %", workflow.now() + length)
@@ -123,7 +126,12 @@ class Promoting(Deploying):
             ObserveStep(
                 target=target,
                 weight=weight,
-                rules=judge_rules(plan, weight, has_stable=target.stable is not None),
+                rules=judge_rules(
+                    plan,
+                    weight,
+                    has_stable=target.stable is not None,
+                    last_known=self._last_known,
+                ),
                 since=self._since or workflow.now(),
                 ends_at=workflow.now() + length,
                 block=plan.pace.block,
@@ -219,6 +227,7 @@ class Promoting(Deploying):
         """After promotion the old revision stays armed for a while."""
         pace = self._state.request.plan.pace
         if self._since is None:
+            self._last_known = known_of_stable(self._judge)
             self._since, self._judge = workflow.now(), None
             self._begin_step()
         rest = self._since + pace.watch - workflow.now()
