@@ -182,6 +182,19 @@ def test_what_is_worse_than_an_old_revision_that_was_over_the_limit_is_rolled_ba
     assert judge(after(rules, worse[:at]), rules, at * LENGTH).reason is Reason.over_limit
 
 
+@pytest.mark.parametrize(
+    "known", [LastKnown(requests=8000, bad=72), LastKnown(requests=1000, bad=11, over=True)]
+)
+def test_an_old_revision_that_was_not_surely_over_the_limit_excuses_nothing(
+    known: LastKnown,
+) -> None:
+    rules = knowing(known)
+    assert rules.bar("errors") == 0.01
+    state = after(rules, [alone(1000, 25)] * 6)
+    assert Case(state, rules, elapsed_of(state)).canary_over_limit("errors")
+    assert judge(state, rules, elapsed_of(state)).reason is Reason.gathering
+
+
 def test_the_hold_is_over_when_it_is_within_the_limit_again() -> None:
     rules = knowing(WAS_OVER)
     blocks = [*[alone(1000, 200)] * 6, *[alone(1000, 0)] * 40]
