@@ -11,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.traffic import Traffic
     from domain.decisions import Report
     from domain.environments import Environment, cluster_queue
+    from domain.gates import Gate
     from domain.quantities import format_duration
     from domain.release import RollbackRehearsal
     from domain.soak import SoakProgress
@@ -39,13 +40,17 @@ class Staging(Deploying):
             return closed(created.sentence)
         preview = await self._check(STAGING, "preview", tests.smoke)
         if not preview.passed:
-            return closed(preview.sentence)
+            problem = await self._pass_gate(Gate.TESTS, closed(preview.sentence))
+            if problem is not None:
+                return problem
         await self._shift(STAGING, 100)
         smoke = await self._check(STAGING, "smoke", tests.smoke)
         critical = await self._check(STAGING, "critical", tests.critical)
         for report in (smoke, critical):
             if not report.passed:
-                return closed(report.sentence)
+                problem = await self._pass_gate(Gate.TESTS, closed(report.sentence))
+                if problem is not None:
+                    return problem
         rehearsal = await self._rehearse_rollback()
         await self._point_entry(STAGING)
         return completed(f"{smoke.sentence}; {critical.sentence}; {rehearsal.sentence}")
@@ -78,10 +83,14 @@ class Staging(Deploying):
                 self._window_end = None
                 await self._unpaused()
             if progress.elapsed >= plan.pace.soak_deadline:
-                return closed(
+                unearned = closed(
                     f"soak not earned within {format_duration(plan.pace.soak_deadline)}: "
                     f"{progress.sentence}; {progress.last}"
                 )
+                problem = await self._pass_gate(Gate.SOAK, unearned)
+                if problem is not None:
+                    return problem
+                break
             progress = await self._earn_window(progress)
         await self._leave(STAGING)
         if self._soak_skip is not None:
