@@ -17,6 +17,7 @@ from domain.judge.decision import judge
 from domain.judge.rules import Control
 from domain.judge.state import JudgeState, observe
 from domain.judge.verdict import Judgement, Verdict
+from domain.load import wants_load
 from domain.observed import (
     BlockChunk,
     ObservedBlocks,
@@ -189,5 +190,7 @@ def _suffix(request: ObserveStep) -> str:
 
 def _is_final(request: ObserveStep, judgement: Judgement, now: datetime) -> bool:
     if judgement.verdict is Verdict.ROLL_BACK or now >= request.ends_at:
+        return True
+    if request.stop_for_load and wants_load(judgement):
         return True
     return judgement.verdict is Verdict.PROMOTE and not request.watch

@@ -192,7 +192,7 @@ class Settle(Record):
 
 
 class EarnWindow(Record):
-    """Watch one window of staging time; `ends_at` is wall-clock time."""
+    """Watch one window of staging time, of about `length`; `starts_at` is wall-clock time."""
 
     target: RevisionRequest
     starts_at: datetime
@@ -205,7 +205,8 @@ class ObserveStep(Record):
 
     `state` is the judge's after the last observation, None to start. A `watch` never promotes
     before `ends_at`: it only looks for a reason to roll back. `baseline` is the revision of the
-    canary's age that serves stable's bundle, where the rules' control is one.
+    canary's age that serves stable's bundle, where the rules' control is one. `stop_for_load`: a
+    hold for want of requests ends it at the deadline, since the plan has a load for that.
     """
 
     target: RevisionRequest
@@ -218,6 +219,7 @@ class ObserveStep(Record):
     state: JudgeState | None
     watch: bool = False
     baseline: str | None = None
+    stop_for_load: bool = False
 
 
 class Observation(Record):

@@ -10,7 +10,6 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     from activities.canary import Canary
     from activities.revisions import Revisions
-    from domain.canary import judge_rules
     from domain.decisions import Report, Signal
     from domain.environments import Environment, cluster_queue
     from domain.journal import RestoreCapacity
@@ -20,13 +19,13 @@ with workflow.unsafe.imports_passed_through():
     from domain.steps import Observation, ObserveStep, Settle
     from workflows import options
     from workflows.build import closed, completed
-    from workflows.deploying import Deploying
     from workflows.interruptible import cause_of
+    from workflows.load import Loading
 
 PRODUCTION = Environment.PRODUCTION
 
 
-class Promoting(Deploying):
+class Promoting(Loading):
     """The stages in production; each remembers how far it is, so that a hold goes on there."""
 
     def __init__(self) -> None:
@@ -97,6 +96,7 @@ class Promoting(Deploying):
             length *= 1 + self._state.request.plan.canary.extensions
         self._wait_note(f"a verdict at {weight} %", workflow.now() + length)
         observation = await self._observe(weight, length)
+        observation = await self._under_load(weight, observation, self._observe)
         while _promotes(observation) and self._state.paused_by is not None:
             self._wait_note(f"resume (paused by {self._state.paused_by.principal})")
             guarded = await self._observe(weight, length, guard=True)
@@ -111,18 +111,20 @@ class Promoting(Deploying):
     ) -> Observation | None:
         """Judge for a while; a guard looks only for reasons to roll back, until resumed."""
         target, plan = self._target(PRODUCTION), self._state.request.plan
+        since = self._since or workflow.now()
         observation = await self._watch_for(
             Canary.observe_step,
             ObserveStep(
                 target=target,
                 weight=weight,
-                rules=judge_rules(plan, weight, has_stable=target.stable is not None),
-                since=self._since or workflow.now(),
+                rules=self._rules(weight, since),
+                since=since,
                 ends_at=workflow.now() + length,
                 block=plan.pace.block,
                 slow_above=plan.limits.p95,
                 state=self._judge,
                 watch=guard or watch,
+                stop_for_load=self._stops_for_load(weight) and not (guard or watch),
             ),
             queue=cluster_queue(PRODUCTION),
             options=options.OBSERVE,

@@ -17,6 +17,8 @@ from domain.journal import UndoResult
 from domain.judge.state import start
 from domain.judge.verdict import Judgement, Thresholds
 from domain.lane import HolderEnd
+from domain.load import LoadReport, SendLoad
+from domain.plan import HOUR
 from domain.records import digest_of
 from domain.release import RollbackRehearsal
 from domain.scan import ScanSummary
@@ -276,6 +278,14 @@ class Production(Deploying):
         if void is None and asked.stable != self._cluster.stable():
             return "the stable revision changed"
         return None if void is None else str(void)
+
+    @activity.defn(name="send_load")
+    async def send_load(self, asked: SendLoad) -> LoadReport:
+        if activity.info().attempt == 1:
+            await self._called("send_load begins", asked)
+        poll(HOUR)
+        answer = await self._called("send_load", asked)
+        return answer or LoadReport()
 
     @activity.defn(name="observe_step")
     async def observe_step(self, asked: ObserveStep) -> Observation:
