@@ -61,7 +61,7 @@ class Soak:
         if soak.probe is None:
             return _end(request)
         sending = timedelta(seconds=soak.least_requests / soak.probe.rate)
-        return _end(request) - sending - MISSING_SCRAPES * self._demand.scrape
+        return _end(request) - sending - MISSING_SCRAPES * self._demand.scrape - self._demand.lag
 
     def _may_fill(self, request: EarnWindow) -> bool:
         """Shortly before its end; afterwards once more what was not counted, but not for long.
@@ -138,16 +138,15 @@ class Soak:
 
     @property
     def _patience(self) -> timedelta:
-        return max(SILENCE, MISSING_SCRAPES * self._demand.scrape)
+        return max(SILENCE, MISSING_SCRAPES * self._demand.scrape) + self._demand.lag
 
     async def _samples(self, request: EarnWindow, until: datetime) -> Samples:
         """One short range: the window, and the scrapes before it that its first one grew from."""
         length = self._demand.scrape
         since = request.starts_at - MISSING_SCRAPES * length
         span = Span(since, request.starts_at, until, length, seen_from=since)
-        return await self._demand.blocks(
-            request.target.revision, None, span, request.plan.limits.p95
-        )
+        limits, measure = request.plan.limits, request.plan.metrics.measure
+        return await self._demand.blocks(request.target.revision, None, span, limits.p95, measure)
 
 
 async def _until(moment: datetime, request: EarnWindow) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from domain.checks import HttpCheck
-from domain.samples import PROBE_ROUTES
+from domain.metrics.templates import PROBE_ROUTES
 
 # Requests per second: they go by way of the API server, which others need as well.
 FASTEST = 10.0

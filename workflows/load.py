@@ -33,9 +33,10 @@ class Loading(Deploying):
         # Until when each step's load is judged; None where nobody answered it as declared.
         self._loads: dict[int, datetime | None] = {}
 
-    def _stops_for_load(self, weight: int) -> bool:
-        """Whether a look ends early for want of requests: a load is declared and not yet sent."""
-        return self._load is not None and weight not in self._loads
+    def _is_under_load(self, weight: int) -> bool:
+        """Whether the step's load is still to be judged: only a verdict ends such a look early."""
+        until = self._loads.get(weight)
+        return until is not None and workflow.now() < until
 
     def _rules(self, weight: int, since: datetime) -> JudgeRules:
         """The step's rules; once the load was sent, quiet at its end is all that there will be."""
@@ -48,7 +49,7 @@ class Loading(Deploying):
         self, weight: int, observation: Observation | None, look: Look
     ) -> Observation | None:
         """Where nothing but requests is missing, send the plan's load and look again meanwhile."""
-        if observation is None or self._load is None or not self._stops_for_load(weight):
+        if observation is None or self._load is None or weight in self._loads:
             return observation
         if not wants_load(observation.judgement) or not workflow.patched("declared-load"):
             return observation

@@ -27,9 +27,9 @@ from domain.load import (
     to_canary,
     wants_load,
 )
+from domain.metrics.templates import PROBE_ROUTES
 from domain.plan import ServicePlan
 from domain.probes import Probe
-from domain.samples import PROBE_ROUTES
 from tests.support.release_records import NOON, plan
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)

@@ -45,9 +45,9 @@ async def test_a_quiet_step_is_judged_under_the_declared_load(quiet: World, reas
     assert state.outcome is Outcome.RELEASED
     assert loads(quiet) == [10]
     first, second = looks(quiet, 10)
-    assert first.stop_for_load
+    assert first.tells
     assert first.rules.on_quiet is OnQuiet.synthetic
-    assert not second.stop_for_load
+    assert not second.tells  # only a verdict ends the look under load
     assert second.rules.on_quiet is OnQuiet.advance
     assert second.since + second.rules.deadline == second.ends_at
     assert second.rules.extensions == 0
