@@ -124,6 +124,7 @@ class Promoting(Observing):
         self._wait_note(f"a verdict at {weight} %", workflow.now() + length)
         observed_only = self._mode_of(Gate.CANARY) is GateMode.OBSERVE
         observation = await self._observe(weight, length, watch=observed_only)
+        observation = await self._under_load(weight, observation, self._observe)
         while promotes(observation) and self._state.paused_by is not None:
             self._wait_note(f"resume (paused by {self._state.paused_by.principal})")
             guarded = await self._observe(weight, length, guard=True)

@@ -20,7 +20,9 @@ from domain.judge.counts import Counts
 from domain.judge.state import JudgeState, start
 from domain.judge.verdict import Judgement, Thresholds, Verdict
 from domain.lane import HolderEnd
+from domain.load import LoadReport, SendLoad
 from domain.observer import Fitness, ObserverReport, VerifyObserver
+from domain.plan import HOUR
 from domain.records import digest_of
 from domain.release import RollbackRehearsal
 from domain.scan import ScanSummary
@@ -288,6 +290,14 @@ class Production(Deploying):
         if isinstance(report, ObserverReport):
             return report
         return ObserverReport(fitness=Fitness.fit, sentence="it sees each arm's pods")
+
+    @activity.defn(name="send_load")
+    async def send_load(self, asked: SendLoad) -> LoadReport:
+        if activity.info().attempt == 1:
+            await self._called("send_load begins", asked)
+        poll(HOUR)
+        answer = await self._called("send_load", asked)
+        return answer or LoadReport()
 
     @activity.defn(name="observe_step")
     async def observe_step(self, asked: ObserveStep) -> Observation:
