@@ -22,7 +22,7 @@ from domain.steps import ObserveStep
 # Floats of another machine may differ in their last digits; nothing that was changed by hand does.
 SAME = 1e-9
 # What states and judgements of older versions do not have: it is no difference that they lack it.
-ADDED_LATER = frozenset({"ratio", "ratios", "edges", "voted", "unequal"})
+ADDED_LATER = frozenset({"ratio", "ratios", "edges", "voted", "unequal", "against", "stakes"})
 
 
 class BlockChunk(Record):
