@@ -228,8 +228,7 @@ def _observe_metric(
     }
     if rules.control_arm:
         update |= _compared(metric, rules, counts)
-        update |= _worse(metric, rules, bet, name, block)
-        update |= _edges(metric, bet, name, block)
+        update |= _regression(metric, rules, bet, name, block)
     if (limit := rules.limits.get(name)) is not None:
         within = FloorBet(limit)
         update["limit"] = within.observe(metric.limit or within.start(), counts)
@@ -237,20 +236,27 @@ def _observe_metric(
         above = FloorBet(floor)
         wealth = above.observe(metric.floor or above.start(), counts)
         update |= {"floor": wealth, "floor_peak": max(metric.floor_peak, above.evidence(wealth))}
-    observed = metric.model_copy(update=update)
-    if metric.against is None or not _rose(bet, metric, observed):
-        return observed
-    return observed.model_copy(update={"against": metric.against + 1})
+    return metric.model_copy(update=update)
 
 
-def _rose(bet: ShareBet, before: MetricState, after: MetricState) -> bool:
-    """Whether the block spoke against the canary: at the limit, or at any edge."""
-    known = {edge.edge: edge.worse for edge in before.edges}
-    pairs = [(before.worse, after.worse)]
-    pairs += [(known.get(edge.edge, bet.start()), edge.worse) for edge in after.edges]
-    return any(
-        bet.evidence(new) > bet.evidence(old) * RISEN for old, new in pairs if new is not old
-    )
+def _regression(
+    metric: MetricState, rules: JudgeRules, bet: ShareBet, name: str, block: Block
+) -> dict[str, object]:
+    """The evidence at the limit and at every edge, and whether any of it rose."""
+    worse, how = _worse(metric, rules, bet, name, block)
+    edges = _edges(metric, bet, name, block)
+    update: dict[str, object] = {"worse": worse, "edges": edges} | how
+    if metric.against is not None:
+        known = {edge.edge: edge.worse for edge in metric.edges}
+        pairs = [(metric.worse, worse)]
+        pairs += [(known.get(edge.edge, bet.start()), edge.worse) for edge in edges]
+        rose = any(_rose(bet, old, new) for old, new in pairs)
+        update["against"] = metric.against + rose
+    return update
+
+
+def _rose(bet: ShareBet, old: Wealth, new: Wealth) -> bool:
+    return new is not old and bet.evidence(new) > bet.evidence(old) * RISEN
 
 
 def _compared(metric: MetricState, rules: JudgeRules, counts: Counts) -> dict[str, object]:
@@ -265,23 +271,23 @@ def _compared(metric: MetricState, rules: JudgeRules, counts: Counts) -> dict[st
 
 def _worse(
     metric: MetricState, rules: JudgeRules, bet: ShareBet, name: str, block: Block
-) -> dict[str, object]:
+) -> tuple[Wealth, dict[str, object]]:
     """By pods where they vote, else by arms: which of both depends on the requests alone."""
     counts, pods = block.counts[name], block.pods
     bad = pods.canary_bad.get(name) if pods is not None else None
     if pods is None or bad is None or not rules.pod_votes or not several(pods):
-        return {"worse": bet.observe(metric.worse, counts)}
+        return bet.observe(metric.worse, counts), {}
     if not equal_traffic(pods):
-        return {"worse": bet.observe(metric.worse, counts), "unequal": metric.unequal + 1}
+        return bet.observe(metric.worse, counts), {"unequal": metric.unequal + 1}
     worse = bet.multiply(metric.worse, pod_factors(pods, bad, counts, rules.rho0))
-    return {"worse": worse, "voted": metric.voted + 1}
+    return worse, {"voted": metric.voted + 1}
 
 
-def _edges(metric: MetricState, bet: ShareBet, name: str, block: Block) -> dict[str, object]:
+def _edges(metric: MetricState, bet: ShareBet, name: str, block: Block) -> tuple[EdgeState, ...]:
     """Every edge's bet; edges join before the metric's first evidence or not at all."""
     histogram = block.histograms.get(name)
     if histogram is None:
-        return {}
+        return metric.edges
     counts, edges = block.counts[name], metric.edges
     if not edges and metric.worse.blocks == 0:
         edges = tuple(EdgeState(edge=edge, worse=bet.start()) for edge in histogram.edges)
@@ -291,7 +297,7 @@ def _edges(metric: MetricState, bet: ShareBet, name: str, block: Block) -> dict[
             histogram.edges, histogram.canary_above, histogram.stable_above, strict=True
         )
     }
-    return {"edges": tuple([_edge(state, bet, counts, above.get(state.edge)) for state in edges])}
+    return tuple([_edge(state, bet, counts, above.get(state.edge)) for state in edges])
 
 
 def _edge(
