@@ -12,10 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from domain.environments import Environment
 from domain.errors import PermanentFailure
+from domain.metrics.places import PrometheusPlace, SourcePlace, Url
 from domain.quantities import PositiveDuration
 from domain.records import Record
 
@@ -69,13 +70,31 @@ class SlackSettings(Record):
 
 
 class ClusterSettings(Record):
-    """One environment's cluster and its metrics."""
+    """One environment's cluster and its metrics: `prometheus` is short for a table `metrics`."""
 
     kubeconfig: Path | None = Field(default=None, description="absent: in-cluster credentials")
     context: str | None = None
     namespace: str
-    prometheus: str
+    prometheus: Url | None = None
+    metrics: SourcePlace | None = None
     scrape: PositiveDuration = timedelta(seconds=10)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ClusterSettings:
+        if (self.prometheus is None) == (self.metrics is None):
+            raise ValueError(
+                'say where the metrics are: either prometheus = "http://..." or a table metrics'
+            )
+        return self
+
+    @property
+    def source(self) -> SourcePlace:
+        """Where the environment's metrics are."""
+        if self.prometheus is not None:
+            return PrometheusPlace(url=self.prometheus)
+        if self.metrics is None:
+            raise PermanentFailure(f"no source of metrics is configured for {self.namespace}")
+        return self.metrics
 
 
 class BuildSettings(Record):

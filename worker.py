@@ -37,10 +37,10 @@ from activities.undo import Undoing
 from clients.cluster import Cluster
 from clients.docker_engine import DockerEngine
 from clients.policy_source import PolicySource
-from clients.prometheus import Prometheus
 from clients.registry import Registry
 from clients.registry_auth import docker_config
 from clients.slack import Slack
+from clients.sources import source_at
 from domain.environments import (
     BUILD_QUEUE,
     CONTROL_QUEUE,
@@ -49,6 +49,7 @@ from domain.environments import (
     cluster_queue,
 )
 from domain.errors import PermanentFailure
+from domain.metrics.source import MetricSource
 from settings import (
     Settings,
     docker_credentials,
@@ -140,11 +141,11 @@ async def _activities_of(
             environment = next(e for e in RELEASE_ENVIRONMENTS if cluster_queue(e) == role)
             place = settings.cluster(environment)
             cluster = await Cluster.connect(place.kubeconfig, place.context, place.namespace)
-            prometheus = Prometheus(place.prometheus)
+            source = source_at(place.source)
             try:
-                yield _cluster(environment, settings, registry, cluster, prometheus)
+                yield _cluster(environment, settings, registry, cluster, source)
             finally:
-                await prometheus.close()
+                await source.close()
                 await cluster.close()
 
 
@@ -196,10 +197,10 @@ def _cluster(
     settings: Settings,
     registry: Registry,
     cluster: Cluster,
-    prometheus: Prometheus,
+    source: MetricSource,
 ) -> Activities:
     archive = Archive(registry)
-    demand = Demand(cluster, prometheus, settings.cluster(environment).scrape)
+    demand = Demand(cluster, source, settings.cluster(environment).scrape)
     route, entry = Route(cluster), Entry(cluster)
     fleet = Fleet(cluster, route, demand)
     stable = StableReader(environment, cluster, route, fleet)

@@ -21,6 +21,7 @@ from domain.observed import (
     BlockChunk,
     ObservedBlocks,
     begin,
+    is_final,
     known_to,
     spoken_of,
     with_restarts,
@@ -77,7 +78,7 @@ class Canary:
                 pulse.carry(progress)
                 judgement = judge(progress.state, request.rules, now - request.since)
                 judgement = spoken_of(judgement, progress.left_out)
-                if _is_final(request, judgement, now):
+                if is_final(request, judgement, now):
                     return await self._observation(request, progress, judgement)
                 progress = await self._with_full_chunk_stored(request, progress)
                 pulse.carry(progress)
@@ -90,7 +91,9 @@ class Canary:
         length = max(request.block, self._demand.scrape)
         span = Span.following(progress.state.since, progress.after, now, length)
         try:
-            samples = await self._demand.blocks(target.revision, compared, span, request.slow_above)
+            samples = await self._demand.blocks(
+                target.revision, compared, span, request.slow_above, request.metrics.measure
+            )
         except TransientFailure as failure:
             activity.logger.warning("no data for %s: %s", target.revision, failure)
             return progress.with_(left_out=(str(failure)[:TOLD_LENGTH],))
@@ -185,9 +188,3 @@ def _fills_a_chunk(blocks: tuple[Block, ...]) -> bool:
 
 def _suffix(request: ObserveStep) -> str:
     return "-watch" if request.watch else ""
-
-
-def _is_final(request: ObserveStep, judgement: Judgement, now: datetime) -> bool:
-    if judgement.verdict is Verdict.ROLL_BACK or now >= request.ends_at:
-        return True
-    return judgement.verdict is Verdict.PROMOTE and not request.watch

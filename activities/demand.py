@@ -1,69 +1,95 @@
-"""What a revision's pods counted: read from Prometheus as raw counters, per pod and scrape."""
+"""What a revision's pods counted: read from the source of metrics, per pod and scrape."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from clients.cluster import Cluster
-from clients.prometheus import Matches, Prometheus
 from domain import labels
 from domain.errors import ReleaseError
-from domain.samples import Arm, Samples, Series, Span, sample
+from domain.metrics.measure import Measure
+from domain.metrics.source import Asked, MetricSource
+from domain.metrics.templates import OTEL_HTTP
+from domain.samples import Arm, Samples, Span, sample
 
-BUCKETS = "http_server_request_duration_seconds_bucket"
-RESTARTS = "kube_pod_container_status_restarts_total"
 SCRAPES_OF_SILENCE = 2
 
 
 class Demand:
-    """Joins pods (from Kubernetes) with their series (from Prometheus)."""
+    """Joins pods (from Kubernetes) with their series (from the source of metrics)."""
 
-    def __init__(self, cluster: Cluster, prometheus: Prometheus, scrape: timedelta) -> None:
+    def __init__(self, cluster: Cluster, source: MetricSource, scrape: timedelta) -> None:
         self._cluster = cluster
-        self._prometheus = prometheus
+        self._source = source
         self.scrape = scrape
 
     async def blocks(
-        self, canary: str, stable: str | None, span: Span, slow_above: timedelta
+        self,
+        canary: str,
+        stable: str | None,
+        span: Span,
+        slow_above: timedelta,
+        measure: Measure = OTEL_HTTP,
     ) -> Samples:
-        """Blocks of both arms; raises TransientFailure when a source does not answer."""
+        """Blocks of two revisions; raises TransientFailure when a source does not answer."""
         arms = [canary] if stable is None else [canary, stable]
-        read = await asyncio.gather(*(self._arm(revision, span) for revision in arms))
-        return sample(read[0], read[1] if stable else None, span, slow_above)
+        seen = self.answered(span)
+        if seen.until <= seen.after:
+            return Samples(blocks=(), broken=(), until=span.after)
+        read = await asyncio.gather(*(self.arm(revision, seen, measure) for revision in arms))
+        # Thousands of series take a tenth of a second: heartbeats and others go on meanwhile.
+        return await asyncio.to_thread(
+            sample, read[0], read[1] if stable else None, seen, slow_above
+        )
+
+    def answered(self, span: Span) -> Span:
+        """The span until where the source knows everything by now."""
+        return replace(span, until=span.until - self._source.lag)
 
     async def is_silent(self, revision: str, since: datetime) -> bool:
-        """No user request since `since`, seen in two scrapes at least; unknown is not silent."""
+        """No user request since `since`, seen in two scrapes at least; unknown is not silent.
+
+        Silence is told by series of requests alone: what has none may be measured otherwise.
+        """
         now = datetime.now(UTC)
-        if now - since < SCRAPES_OF_SILENCE * self.scrape:
+        if now - since < SCRAPES_OF_SILENCE * self.scrape + self._source.lag:
             return False
-        span = Span.following(since, since, now, self.scrape)
+        span = self.answered(Span.following(since, since, now, self.scrape))
         try:
-            samples = await self.blocks(revision, None, span, timedelta(seconds=1))
+            arm = await self.arm(revision, span)
         except ReleaseError:
             return False
+        if not arm.requests:
+            return False
+        samples = await asyncio.to_thread(sample, arm, None, span)
         counts = [block.counts["errors"] for block in samples.blocks if "errors" in block.counts]
         return len(counts) >= SCRAPES_OF_SILENCE and not any(c.canary_requests for c in counts)
 
-    async def _arm(self, revision: str, span: Span) -> Arm:
+    async def arm(self, revision: str, span: Span, measure: Measure = OTEL_HTTP) -> Arm:
+        """One revision's series; an empty arm when it has no pods."""
         short = revision.rpartition("-")[2]
-        pods = await self._cluster.list("Pod", {labels.REVISION: short})
+        return await self.selected(revision, {labels.REVISION: short}, span, measure)
+
+    async def selected(
+        self, name: str, selector: Mapping[str, str], span: Span, measure: Measure
+    ) -> Arm:
+        """The series of the pods that labels select; `name` is the Service of theirs alone."""
+        pods = await self._cluster.list("Pod", dict(selector))
         if not pods:
-            return Arm()
+            return Arm(measure=measure)
         started = {
             pod["metadata"]["name"]: datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
             for pod in pods
         }
-        matchers: dict[str, str | Matches] = {
-            "namespace": self._cluster.namespace,
-            "pod": Matches.any_of(*started),
-        }
-        buckets, restarts = await asyncio.gather(
-            self._series(BUCKETS, matchers, span), self._series(RESTARTS, matchers, span)
+        return await self._source.arm(
+            Asked(
+                arm=name,
+                namespace=self._cluster.namespace,
+                pods=started,
+                measure=measure,
+                span=span,
+            )
         )
-        return Arm(buckets=tuple(buckets), restarts=tuple(restarts), started=started)
-
-    async def _series(
-        self, metric: str, matchers: dict[str, str | Matches], span: Span
-    ) -> list[Series]:
-        return await self._prometheus.raw_series(metric, matchers, span.until, span.window)

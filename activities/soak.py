@@ -63,7 +63,11 @@ class Soak:
         length = max(request.plan.pace.block, self._demand.scrape)
         span = Span.following(since, since, until, length)
         samples = await self._demand.blocks(
-            request.target.revision, None, span, request.plan.limits.p95
+            request.target.revision,
+            None,
+            span,
+            request.plan.limits.p95,
+            request.plan.metrics.measure,
         )
         if not samples.blocks:
             if until - since - request.length < SILENCE:

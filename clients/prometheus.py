@@ -1,38 +1,33 @@
 """Prometheus' HTTP API, read only: raw counter samples for the judge and the soak.
 
+Thanos, Mimir and VictoriaMetrics speak it as well, each under a path of its own.
 Protocol: an instant query whose expression is a range selector answers the raw samples
-(`resultType: matrix`). `prometheus-api-client` speaks it, synchronously, so calls run in threads.
+(`resultType: matrix`). `prometheus-api-client` speaks it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NoReturn, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
 
-import requests
 from prometheus_api_client.prometheus_connect import PrometheusConnect
-from requests.exceptions import RequestException
 from urllib3.util.retry import Retry
 
-from domain.errors import PermanentFailure, ReleaseError, TransientFailure
-from domain.samples import Series
+from clients.source_http import CALL_TIMEOUT_FACTOR, REQUEST_TIMEOUT, SourceConnection
+from domain.errors import NotFound, PermanentFailure, ReleaseError
+from domain.metrics.places import PrometheusPlace
+from domain.metrics.source import Asked
+from domain.samples import SERIES_LIMIT, Arm, Series
 
-SERIES_LIMIT = 10_000
-# Clearly shorter than the heartbeat timeout of those who ask: they hear of a server that hangs.
-REQUEST_TIMEOUT = timedelta(seconds=4)
-# A server may drip bytes for ever within the per-read timeout; this bounds the whole call.
-CALL_TIMEOUT_FACTOR = 2
-MESSAGE_LENGTH = 300
+__all__ = ["CALL_TIMEOUT_FACTOR", "REQUEST_TIMEOUT", "Matches", "Prometheus", "selector"]
+
+RESTARTS, UP = "kube_pod_container_status_restarts_total", "up"
 METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +43,10 @@ class Matches:
         return cls("|".join(re.escape(value) for value in values), negated)
 
 
-def selector(metric: str, matchers: Mapping[str, str | Matches], window: timedelta) -> str:
+Matchers = Mapping[str, str | Matches]
+
+
+def selector(metric: str, matchers: Matchers, window: timedelta) -> str:
     """A PromQL range selector, values escaped: `metric{a="b",c=~"d|e"}[30000ms]`.
 
     Raises PermanentFailure for a name PromQL does not allow or a window under a millisecond.
@@ -66,127 +64,148 @@ def selector(metric: str, matchers: Mapping[str, str | Matches], window: timedel
 
 
 class Prometheus:
-    """One Prometheus-compatible server at `url` (a path prefix is kept); safe to share."""
+    """One Prometheus-compatible server at `place` (a path prefix is kept); safe to share."""
 
     def __init__(
         self,
-        url: str,
+        place: PrometheusPlace | str,
         *,
         headers: Mapping[str, str] | None = None,
         timeout: timedelta = REQUEST_TIMEOUT,
         series_limit: int = SERIES_LIMIT,
     ) -> None:
-        self._url = url.rstrip("/")
-        self._timeout = timeout.total_seconds()
+        self._place = PrometheusPlace(url=place) if isinstance(place, str) else place
         self._series_limit = series_limit
-        self._session = requests.Session()
-        self._session.hooks["response"].append(self._translate_status)
+        self._http = SourceConnection("Prometheus", self._place, timeout=timeout)
+        tenant = {"X-Scope-OrgID": self._place.tenant} if self._place.tenant else {}
         # Retrying is the activity's business: the library's own would hide an outage for seconds.
         self._connection = PrometheusConnect(
-            url=self._url,
-            headers=dict(headers or {}),
+            url=self._http.url,
+            headers={**self._place.headers, **tenant, **(headers or {})},
             retry=Retry(total=0),
-            session=self._session,
-            timeout=self._timeout,
+            session=self._http.session,
+            timeout=self._http.seconds,
+        )
+
+    @property
+    def lag(self) -> timedelta:
+        """What is younger may still be missing."""
+        return self._place.lag
+
+    async def arm(self, asked: Asked) -> Arm:
+        """The arm's series: of its pods, or, by a proxy's convention, of its Service."""
+        measure, place = asked.measure, self._place
+        kept: Matchers = {"namespace": asked.namespace, "pod": Matches.any_of(*asked.pods)}
+        own: Matchers = {place.namespace_label: kept["namespace"], place.pod_label: kept["pod"]}
+        told: Matchers = {**own, **measure.where}
+        if measure.arm is not None:
+            expression = measure.arm.expression(asked.namespace, asked.arm)
+            told = {measure.arm.label: Matches(expression), **measure.where}
+        latency = measure.latency and f"{measure.latency}_bucket"
+        buckets, counts, failures, restarts, up = await asyncio.gather(
+            self._told_by(latency, told, asked),
+            self._told_by(measure.requests, told, asked),
+            self._told_by(measure.failures, told, asked),
+            self._told_by(RESTARTS, kept, asked, "pod"),
+            self._told_by(UP if measure.arm is None else None, own, asked),
+        )
+        return Arm(
+            buckets=buckets,
+            counts=counts,
+            failures=failures,
+            restarts=restarts,
+            up=up,
+            started=asked.pods,
+            measure=measure,
         )
 
     async def raw_series(
         self,
         metric: str,
-        matchers: Mapping[str, str | Matches],
+        matchers: Matchers,
         at: datetime,
         window: timedelta,
+        told_by: tuple[str, ...] = (),
     ) -> list[Series]:
         """Every series of `metric` that matches, with its raw samples in `(at - window, at]`.
 
-        Values stay as the server has them (NaN, Inf): judging them is not the wire's business.
-        Raises TransientFailure when the server cannot be reached, is overloaded or too slow;
-        PermanentFailure for a query it refuses, more than `series_limit` series, a series without
-        `pod` label, or an answer that is not a matrix of samples.
+        `told_by`: the labels of which the first that is there names what counted; by default the
+        place's label of pods. Values stay as the server has them (NaN, Inf): judging them is not
+        the wire's business. Raises TransientFailure when the server cannot be reached, is
+        overloaded or too slow; PermanentFailure for a query it refuses, more than `series_limit`
+        series, a series without such a label, or an answer that is not a matrix of samples.
         """
-        query = selector(metric, matchers, window)
+        query = selector(metric, {**self._place.matchers, **matchers}, window)
         parameters = {
             "time": f"{at.timestamp():.3f}",
-            "timeout": f"{round(self._timeout * 1000)}ms",
+            "timeout": f"{round(self._http.seconds * 1000)}ms",
             "limit": str(self._series_limit + 1),
         }
-        result = await self._call(
+        result = await self._http.call(
             query, lambda: self._connection.custom_query(query, params=parameters)
         )
         if not isinstance(result, list):
-            self._wrong_shape(query, f"its result is a {type(result).__name__}, not a list")
+            self._http.wrong_shape(query, f"its result is a {type(result).__name__}, not a list")
         if len(result) > self._series_limit:
             raise PermanentFailure(
-                f"{self._url}: {query} matches more than {self._series_limit} series, the limit:"
-                " narrow the matchers or drop labels at the scrape"
+                f"{self._http.url}: {query} matches more than {self._series_limit} series, the"
+                " limit: narrow the matchers or drop labels at the scrape"
             )
-        return [self._series(query, item) for item in result]
+        names = told_by or (self._place.pod_label,)
+        return [self._series(query, item, names) for item in result]
 
     async def is_ready(self) -> bool:
-        """Whether the server answers that it serves queries (`/-/ready`)."""
+        """Whether it answers that it serves queries (`/-/ready`, which Mimir has not)."""
         try:
-            await self._call(
+            await self._http.call(
                 "/-/ready",
-                lambda: self._session.get(f"{self._url}/-/ready", timeout=self._timeout),
+                lambda: self._http.session.get(
+                    f"{self._http.url}/-/ready", timeout=self._http.seconds
+                ),
             )
+        except NotFound:
+            return await self._answers()
         except ReleaseError:
             return False
         return True
 
     async def close(self) -> None:
         """Close the connections."""
-        await asyncio.to_thread(self._connection.close)
+        await self._http.close()
 
-    async def _call(self, asked: str, function: Callable[[], Answer]) -> Answer:
+    async def _answers(self) -> bool:
         try:
-            async with asyncio.timeout(self._timeout * CALL_TIMEOUT_FACTOR):
-                return await asyncio.to_thread(function)
-        except (RequestException, TimeoutError) as error:
-            if isinstance(error, requests.exceptions.JSONDecodeError):
-                self._wrong_shape(asked, "it is not JSON")
-            raise TransientFailure(
-                f"Prometheus at {self._url} did not answer {asked}: {_told(error)}; look whether"
-                " it is up and reachable from here"
-            ) from error
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
-            self._wrong_shape(asked, f"it lacks data.result ({_told(error)})")
+            await self._http.call("vector(1)", lambda: self._connection.custom_query("vector(1)"))
+        except ReleaseError:
+            return False
+        return True
 
-    def _translate_status(self, response: requests.Response, **_: object) -> None:
-        """Called by requests on every response, before the library turns it into one string."""
-        status = response.status_code
-        if status < 300 or response.is_redirect:
-            return
-        said = (
-            f"Prometheus at {self._url} answered {status} to {_asked(response)}: {_why(response)}"
+    async def _told_by(
+        self, metric: str | None, matchers: Matchers, asked: Asked, *names: str
+    ) -> tuple[Series, ...]:
+        """The series of a metric that the convention has; none of one that it has not."""
+        if metric is None:
+            return ()
+        proxies = (self._place.pod_label, "instance") if asked.measure.arm and not names else ()
+        found = await self.raw_series(
+            metric, matchers, asked.span.until, asked.span.window, names or proxies
         )
-        if status in {408, 429} or status >= 500:
-            raise TransientFailure(f"{said}; it is retried", _retry_after(response))
-        if status in {401, 403}:
-            raise PermanentFailure(f"{said}; check the credentials of this environment")
-        if status == 404:
-            raise PermanentFailure(f"{said}; check that the url is that of a Prometheus API")
-        if status == 422:
-            raise PermanentFailure(f"{said}; ask for less: fewer series or a shorter window")
-        raise PermanentFailure(f"{said}; correct the query in the plan")
+        return tuple(found)
 
-    def _series(self, query: str, item: Any) -> Series:
+    def _series(self, query: str, item: Any, names: tuple[str, ...]) -> Series:
         try:
             labels = {str(name): str(value) for name, value in item["metric"].items()}
             points = tuple((float(time), float(value)) for time, value in item["values"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            self._wrong_shape(query, f"a series is not labels and values ({_told(error)})")
-        if not labels.get("pod"):
+            why = f"{type(error).__name__} {error}"
+            self._http.wrong_shape(query, f"a series is not labels and values ({why})")
+        pod = next((labels[name] for name in names if labels.get(name)), "")
+        if not pod:
             raise PermanentFailure(
-                f"{self._url}: {query} gave a series without label pod: add it by relabelling,"
-                " counters are compared pod by pod"
+                f"{self._http.url}: {query} gave a series without label {names[0]}: add it by"
+                " relabelling, counters are compared pod by pod"
             )
-        return Series(pod=labels["pod"], labels=labels, points=points)
-
-    def _wrong_shape(self, asked: str, what: str) -> NoReturn:
-        raise PermanentFailure(
-            f"the answer of {self._url} to {asked} is not raw samples: {what}; check that the url"
-            " is that of a Prometheus API and the metric a counter or classic histogram"
-        )
+        return Series(pod=pod, labels=labels, points=points)
 
 
 def _matcher(value: str | Matches) -> str:
@@ -197,25 +216,3 @@ def _matcher(value: str | Matches) -> str:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _asked(response: requests.Response) -> str:
-    address = urlsplit(response.url)
-    query = parse_qs(address.query).get("query")
-    return query[0] if query else address.path
-
-
-def _why(response: requests.Response) -> str:
-    try:
-        return str(response.json()["error"])[:MESSAGE_LENGTH]
-    except (ValueError, KeyError, TypeError):
-        return (response.text.strip() or response.reason or "no reason given")[:MESSAGE_LENGTH]
-
-
-def _retry_after(response: requests.Response) -> timedelta | None:
-    seconds = response.headers.get("Retry-After", "")
-    return timedelta(seconds=int(seconds)) if seconds.isdigit() else None
-
-
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__} {error}"[:MESSAGE_LENGTH].strip()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from pydantic import BaseModel
 
@@ -15,7 +16,7 @@ from domain.canary import ERRORS, METRICS, RESTARTS, SLOW
 from domain.judge.counts import Block
 from domain.judge.decision import judge
 from domain.judge.state import JudgeState, next_step, observe, start
-from domain.judge.verdict import Judgement, Reason
+from domain.judge.verdict import Judgement, Reason, Verdict
 from domain.records import Record
 from domain.steps import ObserveStep
 
@@ -81,6 +82,13 @@ def known_to(state: JudgeState, block: Block) -> Block:
     """The block without metrics that came too late to be judged."""
     known = {name: counts for name, counts in block.counts.items() if name in state.metrics}
     return block.model_copy(update={"counts": known})
+
+
+def is_final(request: ObserveStep, judgement: Judgement, now: datetime) -> bool:
+    """Whether the observation ends with this answer; a watch ends early only to roll back."""
+    if judgement.verdict is Verdict.ROLL_BACK or now >= request.ends_at:
+        return True
+    return judgement.verdict is Verdict.PROMOTE and not request.watch
 
 
 def spoken_of(judgement: Judgement, left_out: Sequence[str]) -> Judgement:

@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from domain.checks import HttpCheck
 from domain.environments import Environment
+from domain.metrics.plan import MetricsPlan
 from domain.quantities import (
     LONGEST,
     Duration,
@@ -242,6 +243,7 @@ class ServicePlan(Record):
     tests: TestPlan = TestPlan()
     scan: ScanPlan = ScanPlan()
     limits: Limits = Limits()
+    metrics: MetricsPlan = MetricsPlan()
     soak: SoakPlan = SoakPlan()
     approval: ApprovalPlan = ApprovalPlan()
     canary: CanaryPlan = CanaryPlan()

@@ -17,6 +17,9 @@ SCRAPER_LABELS = frozenset(
     {"__name__", "job", "endpoint", "service", "prometheus", "prometheus_replica"}
 )
 TIMING_SLACK = 1e-6
+# Who was scraped (job and instance), and when: per pod.
+Target = tuple[str, str]
+Times = Mapping[str, Mapping[Target, list[float]]]
 # Beyond it a float no longer counts one by one.
 LARGEST_COUNT = 2.0**53
 
@@ -73,13 +76,15 @@ class Faults:
         return any(first <= end and last > start for first, last in self.stretches)
 
 
-def by_pod(series: Iterable[Series], faults: Faults) -> Iterator[tuple[str, list[Series]]]:
+def by_pod(
+    series: Iterable[Series], faults: Faults, ignored: frozenset[str] = SCRAPER_LABELS
+) -> Iterator[tuple[str, list[Series]]]:
     pods: dict[str, list[Series]] = {}
     identities: set[tuple[str, frozenset[tuple[str, str]]]] = set()
     for item in series:
         if not item.points:
             continue
-        labels = frozenset(pair for pair in item.labels.items() if pair[0] not in SCRAPER_LABELS)
+        labels = frozenset(pair for pair in item.labels.items() if pair[0] not in ignored)
         if (item.pod, labels) in identities:
             faults.throughout(item, "the same series twice: it is scraped by two jobs")
             continue
@@ -112,25 +117,48 @@ def _broken(series: Series, what: str, time: float) -> Broken:
     return Broken(series.pod, "{" + labels + "}", what, moment(time))
 
 
-def times_of(members: list[Series]) -> list[float]:
-    return sorted({time for item in members for time, _ in item.points})
+def target_of(series: Series) -> Target:
+    return series.labels.get("job", ""), series.labels.get("instance", "")
+
+
+def scrape_times(series: Iterable[Series], up: Iterable[Series]) -> Times:
+    """When each pod was scraped, by target: where its series have points, or `up` is 1.
+
+    Of a pod that has series only their targets count: another of its ports is scraped by another
+    clock, and says nothing of when these counters were still absent.
+    """
+    found: dict[str, dict[Target, set[float]]] = {}
+    for item in series:
+        times = found.setdefault(item.pod, {}).setdefault(target_of(item), set())
+        times.update(time for time, _ in item.points)
+    counted = {pod: set(targets) for pod, targets in found.items()}
+    for item in up:
+        own, target = counted.get(item.pod), target_of(item)
+        if own is None or target in own:
+            times = found.setdefault(item.pod, {}).setdefault(target, set())
+            times.update(time for time, value in item.points if value == 1)
+    return {
+        pod: {target: sorted(times) for target, times in targets.items()}
+        for pod, targets in found.items()
+    }
 
 
 def differences(
     members: list[Series],
-    times: list[float],
+    targets: Mapping[Target, list[float]],
     born: float | None,
     between: tuple[datetime, datetime],
 ) -> Iterator[tuple[Series, float, float]]:
     """(series, scrape time, growth) per scrape of one pod, from the weight change on.
 
-    `between`: when the weight changed, and until when all is counted already.
+    `targets`: when what exposes its series was scraped; `between`: when the weight changed, and
+    until when all is counted already.
     """
     resets = sorted(_resets(members))
     change, counted = (moment.timestamp() - TIMING_SLACK for moment in between)
     for item in members:
         first = bisect_left(item.points, (counted,))
-        previous = _base(times, item.points[0][0], born)
+        previous = _base(targets.get(target_of(item), []), item.points[0][0], born)
         if first > 0:
             before = item.points[first - 1]
             previous = before if _is_count(before[1]) else None

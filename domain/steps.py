@@ -15,6 +15,7 @@ from domain.judge.rules import JudgeRules
 from domain.judge.state import JudgeState
 from domain.judge.verdict import Judgement
 from domain.lane import Ticket
+from domain.metrics.plan import MetricsPlan
 from domain.plan import ServicePlan
 from domain.records import Record
 from domain.release import ReleaseRequest, RollbackRehearsal
@@ -218,6 +219,7 @@ class ObserveStep(Record):
     state: JudgeState | None
     watch: bool = False
     baseline: str | None = None
+    metrics: MetricsPlan = MetricsPlan()
 
 
 class Observation(Record):

@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 from clients.cluster import Cluster
 from clients.cluster_rights import RIGHTS
 from clients.prometheus import Prometheus
+from clients.sources import source_at
 from domain.environments import Environment
+from domain.metrics.places import PrometheusPlace
+from domain.metrics.source import MetricSource
 from settings import ClusterSettings, Settings
 from starter.examination import Check, Examination
 
@@ -20,7 +23,7 @@ def examinations(settings: Settings) -> list[Examination]:
     return [
         examination
         for environment, place in settings.environments.items()
-        for examination in (_cluster(environment, place), _prometheus(environment, place))
+        for examination in (_cluster(environment, place), _metrics(environment, place))
     ]
 
 
@@ -66,24 +69,33 @@ async def _routes(environment: Environment, cluster: Cluster) -> Check:
     return Check(f"{environment} gateway", True, f"HTTPRoutes are served: {names}")
 
 
-def _prometheus(environment: Environment, place: ClusterSettings) -> Examination:
-    name = f"{environment} metrics"
-    fix = f"correct prometheus in [environments.{environment}], or let it scrape the services"
+def _metrics(environment: Environment, place: ClusterSettings) -> Examination:
+    name, where = f"{environment} metrics", place.source
+    fix = f"correct [environments.{environment}.metrics]"
+    if place.prometheus:
+        fix = f"correct prometheus in [environments.{environment}]"
+    fix += ", or let it scrape the services"
 
     async def examine() -> list[Check]:
-        prometheus = Prometheus(place.prometheus)
+        source = source_at(where)
         try:
-            if not await prometheus.is_ready():
-                return [Check(name, False, f"{place.prometheus} is not ready", fix)]
-            found = await prometheus.raw_series(
-                METRIC, {"namespace": place.namespace}, datetime.now(UTC), LOOK_BACK
-            )
+            if not await source.is_ready():
+                return [Check(name, False, f"{where.url} is not ready", fix)]
+            told = await _requests_of(place, source)
         finally:
-            await prometheus.close()
-        if found:
-            return [Check(name, True, f"{place.prometheus} has {len(found)} series of requests")]
-        # Before the first release nothing is measured: that is no fault.
-        told = f"{place.prometheus} is ready; no {METRIC} of {place.namespace} in 5 minutes yet"
-        return [Check(name, True, told)]
+            await source.close()
+        return [Check(name, True, f"{where.url} {told}")]
 
     return Examination(name, examine, fix)
+
+
+async def _requests_of(place: ClusterSettings, source: MetricSource) -> str:
+    """Before the first release nothing is measured: that is no fault."""
+    where = place.source
+    if not isinstance(source, Prometheus) or not isinstance(where, PrometheusPlace):
+        return f"answers ({where.kind})"
+    matchers = {where.namespace_label: place.namespace}
+    found = await source.raw_series(METRIC, matchers, datetime.now(UTC), LOOK_BACK)
+    if found:
+        return f"has {len(found)} series of requests"
+    return f"is ready; no {METRIC} of {place.namespace} in 5 minutes yet"

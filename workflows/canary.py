@@ -121,6 +121,7 @@ class Promoting(Deploying):
                 ends_at=workflow.now() + length,
                 block=plan.pace.block,
                 slow_above=plan.limits.p95,
+                metrics=plan.metrics,
                 state=self._judge,
                 watch=guard or watch,
             ),

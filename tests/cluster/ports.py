@@ -7,7 +7,8 @@ import random
 import socket
 
 from domain.errors import PermanentFailure
-from starter.ports import HOST, UNASSIGNED
+from starter.ports import HOST as HOST
+from starter.ports import UNASSIGNED
 
 _ATTEMPTS = 200
 _given: set[int] = set()

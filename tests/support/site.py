@@ -14,8 +14,8 @@ from temporalio.testing import ActivityEnvironment
 import settings as connection
 import worker
 from clients.cluster import Cluster
-from clients.prometheus import Prometheus
 from clients.registry import Registry
+from clients.sources import source_at
 from domain.environments import Environment
 from domain.revision import Manifest
 from domain.routes import selected_revision
@@ -201,11 +201,11 @@ async def cluster_activities(
     """One environment's activities by these settings."""
     place = settings.cluster(environment)
     cluster = await Cluster.connect(place.kubeconfig, place.context, place.namespace)
-    prometheus = Prometheus(place.prometheus)
+    source = source_at(place.source)
     try:
-        yield worker._cluster(environment, settings, registry, cluster, prometheus)
+        yield worker._cluster(environment, settings, registry, cluster, source)
     finally:
-        await prometheus.close()
+        await source.close()
         await cluster.close()
 
 

@@ -1,0 +1,200 @@
+"""HTTP to sources of metrics: TLS, credentials from files, every failure in our words.
+
+Used by every client of such a source. `requests` is synchronous, so calls run in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+import requests
+from requests.auth import AuthBase, _basic_auth_str
+from requests.exceptions import RequestException, SSLError
+
+from clients.http import retry_after
+from domain.errors import NotFound, PermanentFailure, TransientFailure
+from domain.metrics.places import Reached
+
+# Clearly shorter than the heartbeat timeout of those who ask: they hear of a server that hangs.
+REQUEST_TIMEOUT = timedelta(seconds=4)
+# A server may drip bytes for ever within the per-read timeout; this bounds the whole call.
+CALL_TIMEOUT_FACTOR = 2
+MESSAGE_LENGTH = 300
+_UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed", "Hostname mismatch")
+
+Answer = TypeVar("Answer")
+
+
+class SourceConnection:
+    """One source by HTTP: `system` and `query_key` (the parameter that says what is asked) name it.
+
+    Secrets are read from their files for each request; no message holds one.
+    """
+
+    def __init__(
+        self,
+        system: str,
+        place: Reached,
+        *,
+        secret_headers: Mapping[str, Path] | None = None,
+        query_key: str = "query",
+        timeout: timedelta = REQUEST_TIMEOUT,
+    ) -> None:
+        self.system, self.url = system, place.url
+        self.seconds = timeout.total_seconds()
+        self._query_key = query_key
+        self._secrets = _Secrets(place, secret_headers or {})
+        self.session = requests.Session()
+        self.session.headers.update(place.headers)
+        self.session.auth = self._secrets
+        if place.ca_file:
+            self.session.verify = str(place.ca_file.expanduser())
+        if place.client_certificate:
+            key = place.client_key or place.client_certificate
+            pair = (place.client_certificate, key)
+            self.session.cert = (str(pair[0].expanduser()), str(pair[1].expanduser()))
+        self.session.hooks["response"].append(self._translate_status)
+
+    @property
+    def said(self) -> str:
+        """The source in messages."""
+        return f"{self.system} at {self.url}"
+
+    async def json(self, path: str, parameters: Mapping[str, str], asked: str) -> Any:
+        """The JSON that `path` answers; a redirect is refused, credentials would follow it."""
+
+        def get() -> Any:
+            answer = self.session.get(
+                f"{self.url}{path}",
+                params=dict(parameters),
+                timeout=self.seconds,
+                allow_redirects=False,
+            )
+            if answer.is_redirect:
+                self.wrong_shape(asked, f"it redirects to {answer.headers['Location']}")
+            return answer.json()
+
+        return await self.call(asked, get)
+
+    async def call(self, asked: str, function: Callable[[], Answer]) -> Answer:
+        """Run a request in a thread; what goes wrong in it becomes one of our two kinds."""
+        try:
+            async with asyncio.timeout(self.seconds * CALL_TIMEOUT_FACTOR):
+                return await asyncio.to_thread(function)
+        except (RequestException, TimeoutError) as error:
+            if isinstance(error, requests.exceptions.JSONDecodeError):
+                self.wrong_shape(asked, "it is not JSON")
+            if isinstance(error, SSLError) and any(word in str(error) for word in _UNTRUSTED):
+                raise PermanentFailure(
+                    f"the certificate of {self.said} is not trusted ({self._told(error)}); name its"
+                    " authority by ca_file"
+                ) from error
+            raise TransientFailure(
+                f"{self.said} did not answer {asked}: {self._told(error)}; look whether it is up"
+                " and reachable from here"
+            ) from error
+        except OSError as error:
+            # How requests tells that a file of certificates is not there.
+            raise PermanentFailure(
+                f"{self.said}: {self._told(error)}; correct ca_file and client_certificate"
+            ) from error
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            self.wrong_shape(asked, f"it lacks data.result ({self._told(error)})")
+
+    def wrong_shape(self, asked: str, what: str) -> NoReturn:
+        """Refuse an answer that is not what the source's protocol says."""
+        raise PermanentFailure(
+            f"the answer of {self.url} to {asked} is not raw samples: {self._secrets.hidden(what)};"
+            f" check that the url is that of a {self.system} API and the metric a counter or"
+            " classic histogram"
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await asyncio.to_thread(self.session.close)
+
+    def _translate_status(self, response: requests.Response, **_: object) -> None:
+        """Called by requests on every response, before a library turns it into one string."""
+        status = response.status_code
+        if status < 300 or response.is_redirect:
+            return
+        why = self._secrets.hidden(_why(response))
+        said = f"{self.said} answered {status} to {self._asked(response)}: {why}"
+        if status in {408, 429} or status >= 500:
+            raise TransientFailure(f"{said}; it is retried", retry_after(response.headers))
+        if status == 404:
+            raise NotFound(f"{said}; check that the url is that of a {self.system} API")
+        advice = {
+            401: "check the credentials of this environment",
+            403: "check the credentials of this environment",
+            422: "ask for less: fewer series or a shorter window",
+        }
+        raise PermanentFailure(f"{said}; {advice.get(status, 'correct the query in the plan')}")
+
+    def _asked(self, response: requests.Response) -> str:
+        address = urlsplit(response.url)
+        query = parse_qs(address.query).get(self._query_key)
+        return query[0] if query else address.path
+
+    def _told(self, error: BaseException) -> str:
+        text = f"{type(error).__name__} {error}"[:MESSAGE_LENGTH].strip()
+        return self._secrets.hidden(text)
+
+
+class _Secrets(AuthBase):
+    """Puts secrets on each request as their files have them now, and keeps them out of texts."""
+
+    def __init__(self, place: Reached, headers: Mapping[str, Path]) -> None:
+        self._place = place
+        self._headers = headers
+        self._known: set[str] = set()
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        for name, file in self._headers.items():
+            request.headers[name] = self._read(file)
+        if self._place.bearer_token_file:
+            token = self._read(self._place.bearer_token_file)
+            request.headers["Authorization"] = f"Bearer {token}"
+        if self._place.basic_auth_file:
+            user, _, password = self._read(self._place.basic_auth_file).partition(":")
+            self._known.add(password)
+            request.headers["Authorization"] = _basic_auth_str(user, password)
+        return request
+
+    def hidden(self, text: str) -> str:
+        for secret in sorted(self._known, key=len, reverse=True):
+            text = text.replace(secret, "(secret)") if secret else text
+        return text
+
+    def _read(self, file: Path) -> str:
+        path = file.expanduser()
+        try:
+            secret = path.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+            raise TransientFailure(
+                f"{path}, the credentials of {self._place.url}, cannot be read ({why}); make it"
+                " readable for this process: it is tried again"
+            ) from error
+        if not secret or not secret.isprintable():
+            raise TransientFailure(
+                f"{path}, the credentials of {self._place.url}, is empty or more than one line;"
+                " write them anew: it is tried again"
+            )
+        self._known.add(secret)
+        return secret
+
+
+def _why(response: requests.Response) -> str:
+    try:
+        said = response.json()
+        return str(said.get("error") or said["errors"])[:MESSAGE_LENGTH]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return (response.text.strip() or response.reason or "no reason given")[:MESSAGE_LENGTH]

@@ -1,0 +1,47 @@
+"""The port behind which every source of metrics stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from domain.metrics.measure import Measure
+from domain.samples import Arm, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One arm's counters over the span's window.
+
+    `arm` is the revision, and so the name of its Service; `pods` are its pods in Kubernetes with
+    their times of creation, never none.
+    """
+
+    arm: str
+    namespace: str
+    pods: Mapping[str, datetime]
+    measure: Measure
+    span: Span
+
+
+class MetricSource(Protocol):
+    """Anything that tells what pods counted.
+
+    Every method raises TransientFailure when the source cannot be reached, is overloaded or too
+    slow, and PermanentFailure when it refuses or its answer is not what its protocol says.
+    """
+
+    @property
+    def lag(self) -> timedelta:
+        """How long after it happened something may still be missing from its answers."""
+
+    async def arm(self, asked: Asked) -> Arm:
+        """The arm's series, as counters that rise; PermanentFailure also for too many series."""
+
+    async def is_ready(self) -> bool:
+        """Whether it answers at all, with the credentials it was given; never raises."""
+
+    async def close(self) -> None:
+        """Close the connections."""
