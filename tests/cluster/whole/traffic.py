@@ -103,18 +103,17 @@ class Observed:
         """What was observed in a stretch of unix time."""
         return Observed([one for one in self.moments if start <= one.at <= end])
 
-    def requests(self, service: str) -> float:
-        """How many requests a Service got."""
-        return sum(self.requests_by_step(service).values())
-
-    @property
-    def failed(self) -> float:
-        """Answers with 5xx, of all Services."""
+    def bad(self, service: str) -> float:
+        """How many of them were answered with 5xx."""
         return sum(
             max(0.0, after.bad(service) - before.bad(service))
             for before, after in zip(self.moments, self.moments[1:], strict=False)
-            for service in after.weights
         )
+
+    @property
+    def failed(self) -> float:
+        """Answers with 5xx, of all Services that the route ever named."""
+        return sum(map(self.bad, {name for one in self.moments for name in one.weights}))
 
     def share_at(self, service: str, weight: int) -> float:
         """Which part of all requests a Service got while its weight was that."""

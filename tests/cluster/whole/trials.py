@@ -32,13 +32,20 @@ _SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Trial:
-    """One release that is over, what happened meanwhile, and who served before."""
+    """One release that is over, what happened meanwhile, who served before and who afterwards."""
 
     ended: ReleaseState
     stable: str
+    after: dict[str, int]
     asked: Users
     gateway: Observed
     seconds: float
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The weights that the gateway sent users to the canary at."""
+        counted = self.gateway.requests_by_step(self.ended.revision)
+        return tuple(weight for weight in sorted(counted) if weight and counted[weight])
 
     def figures(self) -> dict[str, Any]:
         """What the issue asks to be shown, from the gateway's own counters."""
@@ -74,7 +81,8 @@ class Ground:
             ended = await self.repository.finish(journey.release)
         stable = next((name for name, weight in before.items() if weight), "")
         asked = self.everybody.since(count)
-        return Trial(ended, stable, asked, gateway, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        return Trial(ended, stable, await self.weights(), asked, gateway, seconds)
 
     async def weights(self) -> dict[str, int]:
         """The route's, as the API has them."""
