@@ -206,6 +206,7 @@ def _cluster(
     stable = StableReader(environment, cluster, route, fleet)
     gatekeeper = Gatekeeper(environment, archive, _policy(settings), stable)
     blueprint = Blueprint(environment, cluster.namespace, archive)
+    canary = Canary(demand, archive)
     revisions = Revisions(gatekeeper, stable, fleet, blueprint)
     traffic = Traffic(gatekeeper, fleet, route, entry, blueprint)
     return (
@@ -219,6 +220,7 @@ def _cluster(
         gatekeeper.confirm_approval,
         Checks(cluster).check_revision,
         Soak(cluster, demand).earn_window,
-        Canary(demand, archive).observe_step,
+        canary.observe_step,
+        canary.record_promotion,
         Undoing(cluster, route, entry, fleet).undo,
     )

@@ -37,7 +37,8 @@ class Demand:
         """Blocks of two revisions; raises TransientFailure when a source does not answer."""
         arms = [canary] if stable is None else [canary, stable]
         seen = self.answered(span)
-        if seen.until <= seen.after:
+        if seen.until < seen.after + seen.length:
+            # No block can close yet: the source need not be asked.
             return Samples(blocks=(), broken=(), until=span.after)
         read = await asyncio.gather(*(self.arm(revision, seen, measure) for revision in arms))
         # Thousands of series take a tenth of a second: heartbeats and others go on meanwhile.

@@ -128,7 +128,8 @@ class SourceConnection:
         why = self._secrets.hidden(_why(response))
         said = f"{self.said} answered {status} to {self._asked(response)}: {why}"
         if status in {408, 429} or status >= 500:
-            raise TransientFailure(f"{said}; it is retried", retry_after(response.headers))
+            wish = retry_after(response.headers) or _reset(response.headers)
+            raise TransientFailure(f"{said}; it is retried", wish)
         if status == 404:
             raise NotFound(f"{said}; check that the url is that of a {self.system} API")
         advice = {
@@ -190,6 +191,12 @@ class _Secrets(AuthBase):
             )
         self._known.add(secret)
         return secret
+
+
+def _reset(headers: Mapping[str, str]) -> timedelta | None:
+    """How a source that counts requests by the hour tells when it answers again."""
+    seconds = headers.get("X-RateLimit-Reset", "")
+    return timedelta(seconds=int(seconds)) if seconds.isdigit() and len(seconds) < 6 else None
 
 
 def _why(response: requests.Response) -> str:

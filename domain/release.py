@@ -10,6 +10,7 @@ from pydantic import Field
 from domain.bundle import BundleReference, RecordReference
 from domain.commands import AcceptedCommand, Change, RefusedCommand
 from domain.environments import Environment
+from domain.holds import Hold
 from domain.journal import Journal
 from domain.phases import Outcome, Phase
 from domain.plan import ServicePlan
@@ -43,13 +44,14 @@ class StageRecord(Record):
 
 
 class StepVerdict(Record):
-    """What the judge said about one step."""
+    """What the judge said about one step, or the person `by` whom it was promoted."""
 
     weight: int
     verdict: str
     reason: str
     sentence: str
     record: RecordReference | None = None
+    by: str | None = None
 
 
 class RollbackRehearsal(Record):
@@ -86,6 +88,7 @@ class ReleaseState(Record):
     verdicts: tuple[StepVerdict, ...] = ()
     journal: Journal = Journal()
     paused_by: AcceptedCommand | None = None
+    held: Hold | None = None
     commands: tuple[AcceptedCommand, ...] = ()
     refusals: tuple[RefusedCommand, ...] = ()
     rollback: str | None = None

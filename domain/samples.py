@@ -23,6 +23,7 @@ from domain.scrapes import (
     Series,
     moment,
 )
+from domain.silence import silences
 
 __all__ = ["ERRORS", "RESTARTS", "SLOW", "Arm", "Broken", "Samples", "Series", "Span", "sample"]
 
@@ -104,6 +105,7 @@ def sample(
         if not faults.spoil(start, end):
             blocks.append(block_of(readings, (start, end), edge, sorted(others)))
     fresh = [fault for fault in faults.named if fault.at > span.after]
+    fresh += silences(arms, readings, span.until, span.patience)
     return Samples(
         blocks=tuple(blocks),
         broken=tuple(fresh),

@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.steps import BuildRequest, BundleRequest, ScanRequest, StableQuery
     from domain.traffic import StableRevision
     from workflows import options
-    from workflows.command_desk import CommandDesk
+    from workflows.holding import Holding
 
 
 def completed(sentence: str) -> Report:
@@ -28,7 +28,7 @@ def closed(sentence: str) -> Report:
     return Report(signal=Signal.GATE_CLOSED, sentence=sentence)
 
 
-class Building(CommandDesk):
+class Building(Holding):
     """The stages before anything is deployed."""
 
     _refused_reports: tuple[str, ...] = ()

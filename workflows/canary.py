@@ -11,13 +11,14 @@ with workflow.unsafe.imports_passed_through():
     from activities.canary import Canary
     from activities.revisions import Revisions
     from domain.canary import judge_rules
+    from domain.commands import AcceptedCommand
     from domain.decisions import Report, Signal
     from domain.environments import Environment, cluster_queue
     from domain.journal import RestoreCapacity
     from domain.judge.state import JudgeState
-    from domain.judge.verdict import Judgement, Verdict
+    from domain.judge.verdict import Verdict
     from domain.release import StepVerdict
-    from domain.steps import Observation, ObserveStep, Settle
+    from domain.steps import Observation, ObserveStep, PersonsPromotion, Settle
     from workflows import options
     from workflows.build import closed, completed
     from workflows.deploying import Deploying
@@ -88,23 +89,29 @@ class Promoting(Deploying):
 
     async def _take_step(self, weight: int) -> Report:
         """Shift, then watch until the judge has a verdict; a pause keeps watching, not moving."""
-        length = self._state.request.plan.pace.step_deadline
         if self._since is None:
             await self._unpaused()
             await self._shift(PRODUCTION, weight)
             self._set_weight(weight)
+            self._begin_step()
             self._since = workflow.now()
-            length *= 1 + self._state.request.plan.canary.extensions
+        length = self._time_left(self._since)
         self._wait_note(f"a verdict at {weight} %", workflow.now() + length)
         observation = await self._observe(weight, length)
         while _promotes(observation) and self._state.paused_by is not None:
             self._wait_note(f"resume (paused by {self._state.paused_by.principal})")
             guarded = await self._observe(weight, length, guard=True)
             # A verdict from before the pause is too old to promote on.
-            observation = guarded or await self._observe(weight, length)
-        if observation is None:
-            return Report(signal=Signal.NO_EVIDENCE, sentence=f"no verdict at {weight} %")
-        return self._conclude(weight, observation)
+            resumed = self._state.paused_by is None and (guarded is None or guarded.early)
+            observation = await self._observe(weight, length) if resumed else guarded
+        return await self._conclude(weight, observation)
+
+    def _time_left(self, since: datetime) -> timedelta:
+        """Until the deadline with its extensions; then a deadline's length for every look."""
+        plan = self._state.request.plan
+        whole = plan.pace.step_deadline * (1 + plan.canary.extensions)
+        left = since + whole - workflow.now()
+        return left if left > timedelta(0) else plan.pace.step_deadline
 
     async def _observe(
         self, weight: int, length: timedelta, *, guard: bool = False, watch: bool = False
@@ -124,51 +131,102 @@ class Promoting(Deploying):
                 metrics=plan.metrics,
                 state=self._judge,
                 watch=guard or watch,
+                tells=self._tells,
+                told=self._known_reason,
             ),
             queue=cluster_queue(PRODUCTION),
             options=options.OBSERVE,
             summary=f"judge {target.revision} at {weight} %",
-            until=lambda: guard and self._state.paused_by is None,
+            until=lambda: (guard and self._state.paused_by is None) or bool(self._promotion),
         )
         if observation is not None:
             self._judge = observation.state
         return observation
 
-    def _conclude(self, weight: int, observation: Observation) -> Report:
-        judgement = observation.judgement
-        if observation.record is not None:
+    async def _conclude(
+        self, weight: int, observation: Observation | None, *, watch: bool = False
+    ) -> Report:
+        """A person's promote, else the judge's word: a verdict, or that it holds."""
+        if observation is not None and observation.record is not None:
             self._keep(observation.record)
-        if judgement.verdict is Verdict.HOLD:
-            return Report(signal=Signal.NO_EVIDENCE, sentence=judgement.sentence)
-        self._note_verdict(weight, judgement, observation)
+        promotion = self._counted_promotion(observation)
+        if promotion is not None:
+            return await self._promote(weight, promotion, observation, watch=watch)
+        if observation is None:
+            return Report(signal=Signal.NO_EVIDENCE, sentence=f"no verdict at {weight} %")
+        judgement = observation.judgement
+        if observation.early or judgement.verdict is Verdict.HOLD:
+            return self._keep_hold(weight, observation)
+        self._note_verdict(
+            StepVerdict(
+                weight=weight,
+                verdict=judgement.verdict.value,
+                reason=judgement.reason.value,
+                sentence=judgement.sentence,
+                record=observation.record,
+            )
+        )
         if judgement.verdict is Verdict.ROLL_BACK:
             return Report(signal=Signal.CANARY_WORSE, sentence=judgement.sentence)
         return completed(judgement.sentence)
 
-    def _note_verdict(self, weight: int, judgement: Judgement, observation: Observation) -> None:
-        verdict = StepVerdict(
-            weight=weight,
-            verdict=judgement.verdict.value,
-            reason=judgement.reason.value,
-            sentence=judgement.sentence,
-            record=observation.record,
+    async def _promote(
+        self,
+        weight: int,
+        promotion: AcceptedCommand,
+        observation: Observation | None,
+        *,
+        watch: bool,
+    ) -> Report:
+        """One step on by a person's word: stored with the judge's before anything moves."""
+        held = self._state.held
+        assert held is not None  # noqa: S101 - a promote counts only while something is held
+        record = await self._do(
+            Canary.record_promotion,
+            PersonsPromotion(
+                target=self._target(PRODUCTION),
+                weight=weight,
+                watch=watch,
+                held=held,
+                accepted=promotion,
+                observation=observation.record if observation else None,
+            ),
+            queue=cluster_queue(PRODUCTION),
+            options=options.QUICK,
+            summary=f"keep the promote by {promotion.principal}",
         )
-        self._change(verdicts=(*self._state.verdicts, verdict), sentence=judgement.sentence)
-        self._tell(f"{weight} %: {judgement.verdict}: {judgement.sentence}")
+        self._keep(record)
+        said = f"promoted by {promotion.principal}: {promotion.command.statement.reason}"
+        sentence = f"{said}; the judge: {held.sentence}"
+        self._note_verdict(
+            StepVerdict(
+                weight=weight,
+                verdict=Verdict.PROMOTE.value,
+                reason=held.reason,
+                sentence=sentence,
+                record=record,
+                by=promotion.principal,
+            )
+        )
+        return completed(sentence)
+
+    def _note_verdict(self, verdict: StepVerdict) -> None:
+        self._end_hold()
+        self._change(verdicts=(*self._state.verdicts, verdict), sentence=verdict.sentence)
+        self._tell(f"{verdict.weight} %: {verdict.verdict}: {verdict.sentence}")
 
     async def _watch(self) -> Report:
         """After promotion the old revision stays armed for a while."""
         pace = self._state.request.plan.pace
         if self._since is None:
             self._since, self._judge = workflow.now(), None
+            self._begin_step()
         rest = self._since + pace.watch - workflow.now()
         watching = rest > timedelta(0)
         length = rest if watching else pace.step_deadline
         self._wait_note("the post-promotion watch", workflow.now() + length)
         observation = await self._observe(100, length, watch=watching)
-        if observation is None:
-            return Report(signal=Signal.NO_EVIDENCE, sentence="the watch saw nothing")
-        return self._conclude(100, observation)
+        return await self._conclude(100, observation, watch=True)
 
     async def _settle(self) -> Report:
         """Retire the old revisions; keep the last few for a quick way back."""
@@ -192,4 +250,6 @@ class Promoting(Deploying):
 
 
 def _promotes(observation: Observation | None) -> bool:
-    return observation is not None and observation.judgement.verdict is Verdict.PROMOTE
+    if observation is None or observation.early:
+        return False
+    return observation.judgement.verdict is Verdict.PROMOTE

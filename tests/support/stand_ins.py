@@ -8,14 +8,16 @@ from typing import Any
 from temporalio import activity
 
 from activities.failures import NotYet
+from domain.bundle import RecordReference
 from domain.canary import METRICS
 from domain.checks import CheckResult, ChecksReport
 from domain.commands import Change
 from domain.environments import BUILD_QUEUE, CONTROL_QUEUE, Environment, cluster_queue
 from domain.errors import PermanentFailure
+from domain.holds import is_news
 from domain.journal import UndoResult
 from domain.judge.state import start
-from domain.judge.verdict import Judgement, Thresholds
+from domain.judge.verdict import Judgement, Thresholds, Verdict
 from domain.lane import HolderEnd
 from domain.records import digest_of
 from domain.release import RollbackRehearsal
@@ -34,6 +36,7 @@ from domain.steps import (
     LaneRequest,
     Observation,
     ObserveStep,
+    PersonsPromotion,
     RevisionRequest,
     ScanOutcome,
     ScanRequest,
@@ -52,7 +55,7 @@ from domain.steps import (
 from domain.traffic import StableRevision, pods_needed
 from tests.support.cluster_double import ClusterDouble
 from tests.support.release_records import REPOSITORY, bundle, record
-from tests.support.release_world import World
+from tests.support.release_world import Opinion, World
 from tests.support.temporal import Activities
 
 
@@ -282,26 +285,39 @@ class Production(Deploying):
         if activity.info().attempt == 1:
             await self._called("observe_step", asked)
             self._world.look(asked.weight, watch=asked.watch)
-        opinion = self._world.looking_at
-        quick = opinion.verdict.value == "ROLL_BACK"
-        patient = asked.watch or opinion.verdict.value == "HOLD"
+        judgement = _judgement(self._world.looking_at)
+        quick = judgement.verdict is Verdict.ROLL_BACK
+        patient = asked.watch or judgement.verdict is Verdict.HOLD
+        final = quick or not patient
+        early = asked.tells and not final and is_news(judgement, asked.told)
         whole = asked.ends_at - activity.info().scheduled_time
-        poll(asked.block if quick else whole if patient else asked.rules.min_bake)
+        lasts = whole if patient else asked.rules.min_bake
+        poll(asked.block if quick else asked.rules.silent_after if early else lasts)
         return Observation(
-            judgement=Judgement(
-                verdict=opinion.verdict,
-                reason=opinion.reason,
-                sentence=opinion.sentence,
-                evidence=0.0,
-                proof={},
-                thresholds=Thresholds(roll_back=100, promote=20),
-                counts={},
-                blocks=3,
-                elapsed=timedelta(0),
-            ),
+            judgement=judgement,
             state=asked.state or start(asked.rules, METRICS, asked.since),
             record=record(f"verdict-{asked.weight}"),
+            early=early,
         )
+
+    @activity.defn(name="record_promotion")
+    async def record_promotion(self, asked: PersonsPromotion) -> RecordReference:
+        await self._called("record_promotion", asked)
+        return record(f"promotion-{asked.weight}")
+
+
+def _judgement(opinion: Opinion) -> Judgement:
+    return Judgement(
+        verdict=opinion.verdict,
+        reason=opinion.reason,
+        sentence=opinion.sentence,
+        evidence=0.0,
+        proof={},
+        thresholds=Thresholds(roll_back=100, promote=20),
+        counts={},
+        blocks=3,
+        elapsed=timedelta(0),
+    )
 
 
 def by_queue(world: World) -> Activities:
