@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
+from domain.judge.verdict import Reason
 from domain.phases import Outcome
 from tests.cluster.whole import dependency, versions
 from tests.cluster.whole.bed import Bed
 from tests.cluster.whole.dependency import Dependency
-from tests.cluster.whole.repository import Repository
+from tests.cluster.whole.repository import APPROVER, Repository
 from tests.cluster.whole.trials import PER_SECOND, Journey, Trial, ground, lane, note
 
 pytestmark = pytest.mark.timeout(900)
@@ -67,36 +69,68 @@ async def _side_by_side(
     outside: Dependency,
     results: dict[str, Trial | Exception],
 ) -> None:
-    async with ground(bed, repositories[0]) as billing, ground(bed, repositories[1]) as user:
+    billing, user = repositories
 
-        async def slow() -> Trial:
-            versions.slow(billing.repository)
-            return await billing.trial()
+    async def one() -> None:
+        async with ground(bed, billing) as service:
 
-        async def leaking() -> Trial:
-            billing.repository.take("good")
-            versions.leaking(billing.repository)
-            return await billing.trial()
+            async def slow() -> Trial:
+                versions.slow(billing)
+                return await service.trial()
 
-        async def both_bad() -> Trial:
-            versions.harmless(user.repository, "NOTE_ONE")
-            return await user.trial(lambda journey: _dependency_fails(journey, outside))
+            async def leaking() -> Trial:
+                billing.take("good")
+                versions.leaking(billing)
+                return await service.trial()
 
-        first = {"first": billing.trial, "slow": slow, "leaking": leaking}
-        second = {"first of user": user.trial, "both bad": both_bad}
-        await asyncio.gather(lane(results, first), lane(results, second))
+            await lane(results, {"first": service.trial, "slow": slow, "leaking": leaking})
+
+    async def other() -> None:
+        async with ground(bed, user, quiet=True) as service:
+            await lane(results, {"quiet": partial(service.trial, _nobody_asks)})
+        async with ground(bed, user) as service:
+
+            async def both_bad() -> Trial:
+                versions.harmless(user, "NOTE_ONE")
+                return await service.trial(partial(_dependency_fails, outside=outside))
+
+            await lane(results, {"both bad": both_bad})
+
+    await asyncio.gather(one(), other())
 
 
-async def _dependency_fails(journey: Journey, outside: Dependency) -> None:
+async def _nobody_asks(journey: Journey) -> None:
+    """A first release in front of nobody: a person says that it may go on."""
+    await journey.approve()
+    held = await journey.holds(Reason.no_traffic)
+    assert "no traffic: 0 canary requests" in held.sentence
+    await journey.is_promoted_by_hand(Reason.no_traffic, "nobody uses it yet")
+
+
+async def _dependency_fails(journey: Journey, *, outside: Dependency) -> None:
     """From before the canary has users until the release has said what it makes of it."""
     await journey.ground.repository.await_approval(journey.release)
     outside.broken = 0.3
     try:
         await journey.reach_users(10)
         async with journey.unmoved(10):
-            await journey.says("both arms are over the limit")
+            await journey.holds(Reason.both_bad)
+            await journey.asked(round(OUTAGE_SECONDS * PER_SECOND))
+            held = await journey.holds(Reason.both_bad)
+            assert "a dependency is down; next: look at what both call" in held.sentence
     finally:
         outside.broken = 0.0
+
+
+async def _stable_cannot_read_it(journey: Journey, *, outside: Dependency) -> None:
+    """The dependency answers in a new form, which the new version alone understands."""
+    await journey.ground.repository.await_approval(journey.release)
+    outside.renamed = 0.3
+    await journey.reach_users(10)
+    async with journey.unmoved(10):
+        held = await journey.holds(Reason.stable_bad)
+        assert "if the canary is the fix, a person promotes with a reason" in held.sentence
+    await journey.is_promoted_by_hand(Reason.stable_bad, "it reads the new form")
 
 
 async def _no_metrics(journey: Journey) -> None:
@@ -107,9 +141,11 @@ async def _no_metrics(journey: Journey) -> None:
     try:
         async with journey.unmoved(10):
             enough = asyncio.create_task(journey.asked(round(OUTAGE_SECONDS * PER_SECOND)))
-            await journey.says("no data")
+            held = await journey.holds(Reason.no_data)
             await enough
-            await journey.says("no data")
+            assert (await journey.holds(Reason.no_data)).name == held.name
+            assert "no evidence either way; next: look whether the metrics source" in held.sentence
+            assert "could not be used: Prometheus at" in held.sentence
     finally:
         production.addons.start_prometheus()
 
@@ -147,15 +183,41 @@ def test_while_both_arms_fail_nothing_moves_and_then_the_release_finishes(
     assert both.gateway.bad(both.stable) > both.gateway.bad(both.ended.revision) > 0
 
 
-async def test_while_prometheus_is_dead_nothing_moves_and_then_the_release_finishes(
-    hub: Bed, user: Repository, trials: dict[str, Trial | Exception]
+def test_a_first_release_that_nobody_asks_is_held_until_a_person_promotes_it(
+    trials: dict[str, Trial | Exception],
 ) -> None:
-    versions.harmless(user, "NOTE_TWO")
-    async with ground(hub, user) as service:
+    quiet = of(trials, "quiet")
+    assert quiet.ended.outcome is Outcome.RELEASED, quiet.ended.sentence
+    assert [one.weight for one in quiet.ended.verdicts] == [100, 100]
+    assert {one.by for one in quiet.ended.verdicts} == {APPROVER}
+    assert quiet.after == {quiet.ended.revision: 100}
+
+
+async def test_while_prometheus_is_dead_nothing_moves_and_then_the_release_finishes(
+    hub: Bed, billing: Repository, trials: dict[str, Trial | Exception]
+) -> None:
+    billing.take("good")
+    versions.harmless(billing, "NOTE")
+    async with ground(hub, billing) as service:
         trial = await service.trial(_no_metrics)
     note("no metrics", trial)
     released(trial)
     assert trial.asked.failed == trial.gateway.failed == 0
+
+
+@pytest.mark.long
+async def test_a_fix_of_a_broken_stable_is_held_until_a_person_promotes_it(
+    hub: Bed, user: Repository, outside: Dependency, trials: dict[str, Trial | Exception]
+) -> None:
+    versions.understanding(user)
+    async with ground(hub, user) as service:
+        trial = await service.trial(partial(_stable_cannot_read_it, outside=outside))
+    note("stable bad", trial)
+    released(trial)
+    by_hand = [one for one in trial.ended.verdicts if one.by == APPROVER]
+    assert [one.weight for one in by_hand] == [10, 50]
+    assert trial.gateway.bad(trial.stable) > 0
+    assert trial.gateway.bad(trial.ended.revision) == 0
 
 
 def rolled_back(trial: Trial, metric: str) -> None:

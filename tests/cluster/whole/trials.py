@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 
 from domain.environments import Environment
+from domain.holds import Hold
+from domain.judge.verdict import Reason
 from domain.release import ReleaseState
 from tests.cluster.api import until
 from tests.cluster.audit import entries
 from tests.cluster.whole.bed import Bed
 from tests.cluster.whole.cluster import RELEASER, Cluster
-from tests.cluster.whole.repository import Repository
+from tests.cluster.whole.repository import RefusedError, Repository
 from tests.cluster.whole.traffic import Observed, Users, observed, users
 from tests.cluster.whole.workload import WHEELHOUSE
 
@@ -111,12 +115,17 @@ class Journey:
     release: str
     gateway: Observed
 
-    async def reach_users(self, weight: int, requests: int = 1) -> None:
-        """Approve it; wait until the canary of that weight has had so many requests."""
+    async def approve(self) -> ReleaseState:
+        """Sign its evidence when it asks for that."""
         repository = self.ground.repository
         state = await repository.await_approval(self.release)
         assert not state.is_over, state.sentence
         await repository.sign("approve", self.release, "--yes")
+        return state
+
+    async def reach_users(self, weight: int, requests: int = 1) -> None:
+        """Approve it; wait until the canary of that weight has had so many requests."""
+        state = await self.approve()
 
         async def reached() -> bool:
             return self.gateway.requests_by_step(state.revision).get(weight, 0) >= requests
@@ -146,24 +155,47 @@ class Journey:
 
         await until(have, f"{requests} further requests", _SECONDS)
 
-    async def says(self, words: str) -> ReleaseState:
-        """Wait until a person who looks reads these words."""
-        state = await self.ground.repository.await_state(
-            self.release, lambda one: one.is_over or words in one.sentence
+    async def holds(self, reason: Reason) -> Hold:
+        """Wait until people know that it holds for that."""
+        state = await self._held_for(reason)
+        assert state.held is not None, state.sentence
+        return state.held
+
+    async def is_promoted_by_hand(self, reason: Reason, why: str) -> None:
+        """A release manager takes every step that is held for that, until it is over."""
+        repository = self.ground.repository
+        while (held := (await self._held_for(reason)).held) is not None:
+            # Refused where another hold began just now: then it is looked at again.
+            with contextlib.suppress(RefusedError):
+                await repository.sign("promote", self.release, "--reason", why)
+            await repository.await_state(self.release, partial(_is_taken, held.name))
+
+    async def _held_for(self, reason: Reason) -> ReleaseState:
+        return await self.ground.repository.await_state(
+            self.release, lambda one: one.is_over or _is_held(one, reason)
         )
-        assert words in state.sentence, state.sentence
-        return state
+
+
+def _is_held(state: ReleaseState, reason: Reason) -> bool:
+    return state.held is not None and state.held.reason == reason
+
+
+def _is_taken(held: str, state: ReleaseState) -> bool:
+    return state.is_over or state.held is None or state.held.name != held
 
 
 @asynccontextmanager
-async def ground(bed: Bed, repository: Repository) -> AsyncIterator[Ground]:
-    """Users ask the service, in both environments, all the while."""
+async def ground(bed: Bed, repository: Repository, *, quiet: bool = False) -> AsyncIterator[Ground]:
+    """Users ask the service all the while, in staging and, unless it is quiet, in production."""
     production = bed.clusters[Environment.PRODUCTION]
     host, path = f"{repository.service}.isa.example", PATHS[repository.service]
-    async with (
-        users(bed.clusters[Environment.STAGING], host, path, STAGING_PER_SECOND),
-        users(production, host, path, PER_SECOND) as everybody,
-    ):
+    async with contextlib.AsyncExitStack() as asking:
+        staging = bed.clusters[Environment.STAGING]
+        await asking.enter_async_context(users(staging, host, path, STAGING_PER_SECOND))
+        everybody = Users()
+        if not quiet:
+            everyone = users(production, host, path, PER_SECOND)
+            everybody = await asking.enter_async_context(everyone)
         yield Ground(repository, production, everybody)
 
 
