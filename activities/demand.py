@@ -42,9 +42,8 @@ class Demand:
             return Samples(blocks=(), broken=(), until=span.after)
         read = await asyncio.gather(*(self.arm(revision, seen, measure) for revision in arms))
         # Thousands of series take a tenth of a second: heartbeats and others go on meanwhile.
-        return await asyncio.to_thread(
-            sample, read[0], read[1] if stable else None, seen, slow_above
-        )
+        slowest = slow_above if measure.tells_slow else None
+        return await asyncio.to_thread(sample, read[0], read[1] if stable else None, seen, slowest)
 
     def answered(self, span: Span) -> Span:
         """The span until where the source knows everything by now."""

@@ -57,7 +57,7 @@ class Recomputed(Record):
 def begin(request: ObserveStep) -> JudgeState:
     """Where the judge stands before the request's first block."""
     if request.state is None:
-        return start(request.rules, (ERRORS, SLOW), request.since)
+        return start(request.rules, _judged(request, restarts=False), request.since)
     if request.state.since < request.since:
         # Clocks of Temporal and Prometheus may differ by a moment.
         since = max(request.since, request.state.until or request.since)
@@ -73,8 +73,15 @@ def with_restarts(state: JudgeState, request: ObserveStep, blocks: Iterable[Bloc
     counted = any(RESTARTS in block.counts for block in blocks)
     none_judged = state.until is None and not state.rollout_blocks
     if counted and none_judged and RESTARTS not in state.metrics:
-        return start(request.rules, METRICS, state.since)
+        return start(request.rules, _judged(request, restarts=True), state.since)
     return state
+
+
+def _judged(request: ObserveStep, *, restarts: bool) -> tuple[str, ...]:
+    """The metrics of a rollout: what its service's convention tells, and restarts where counted."""
+    told = request.metrics.measure.tells_slow
+    wanted = {ERRORS: True, SLOW: told, RESTARTS: restarts}
+    return tuple(metric for metric in METRICS if wanted[metric])
 
 
 def known_to(state: JudgeState, block: Block) -> Block:

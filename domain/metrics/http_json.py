@@ -52,6 +52,12 @@ class HttpJsonAnswer(Record):
     version: Literal[1] = 1
     pods: dict[str, CountedPod]
 
+    @property
+    def lacks_durations(self) -> bool:
+        """Whether some requests are told without how long they took."""
+        intervals = (one for pod in self.pods.values() for one in pod.intervals)
+        return any(one.requests > 0 and not one.under for one in intervals)
+
 
 def arm_of(answer: HttpJsonAnswer, started: Mapping[str, datetime]) -> Arm:
     """The answer's counts as running sums from its begin."""
