@@ -12,22 +12,25 @@ from activities.beat import heartbeats
 from activities.demand import Demand
 from domain.bundle import RecordReference
 from domain.errors import PermanentFailure, TransientFailure
+from domain.holds import is_news
 from domain.judge.counts import Block
 from domain.judge.decision import judge
 from domain.judge.rules import Control
-from domain.judge.state import JudgeState, observe
+from domain.judge.state import JudgeState
 from domain.judge.verdict import Judgement, Verdict
 from domain.observed import (
+    TOLD_LENGTH,
     BlockChunk,
     ObservedBlocks,
     begin,
-    known_to,
+    is_final,
     spoken_of,
-    with_restarts,
+    take_in,
+    unused,
 )
 from domain.records import Record
-from domain.samples import Samples, Span
-from domain.steps import Observation, ObserveStep
+from domain.samples import Span
+from domain.steps import Observation, ObserveStep, PersonsPromotion
 
 SHORTEST_POLL = timedelta(milliseconds=250)
 LONGEST_POLL = timedelta(seconds=5)
@@ -35,10 +38,9 @@ LONGEST_POLL = timedelta(seconds=5)
 CHUNK_BLOCKS = 60
 # So do as many counts of single pods.
 CHUNK_PODS = 3_000
-# What cannot be used is told by its latest examples.
-TOLD_LEFT_OUT = 3
-TOLD_LENGTH = 240
 STORE_WITHIN = timedelta(seconds=10)
+# Whoever gave the observing up may be about to roll back: no registry must delay that.
+GIVEN_UP_WITHIN = timedelta(seconds=3)
 
 
 class Progress(Record):
@@ -55,6 +57,13 @@ class Progress(Record):
     left_out: tuple[str, ...] = ()
 
 
+class _Look:
+    """How far an observation is, for whoever ends it from outside."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+
 class Canary:
     """Judges production's canaries."""
 
@@ -67,21 +76,48 @@ class Canary:
         """Look at every new block until there is a verdict, or until `ends_at`.
 
         A source that does not answer gives no block: the judge then says "no data" and holds.
+        It ends early where the request says so and people must hear of a hold, and with what is
+        known when it is given up.
         """
-        progress = _resumed(request)
+        look = _Look(_resumed(request))
+        try:
+            return await self._look_on(request, look)
+        except asyncio.CancelledError:
+            if not _is_given_up():
+                raise
+            judgement = self._judged(request, look.progress, datetime.now(UTC))
+            return await self._observation(
+                request, look.progress, judgement, early=True, within=GIVEN_UP_WITHIN
+            )
+
+    async def _look_on(self, request: ObserveStep, look: _Look) -> Observation:
+        progress = look.progress
         pause = min(max(request.block, SHORTEST_POLL), LONGEST_POLL).total_seconds()
         async with heartbeats(progress) as pulse:
             while True:
                 now = datetime.now(UTC)
-                progress = await self._take_blocks(request, progress, now)
+                look.progress = progress = await self._take_blocks(request, progress, now)
                 pulse.carry(progress)
-                judgement = judge(progress.state, request.rules, now - request.since)
-                judgement = spoken_of(judgement, progress.left_out)
-                if _is_final(request, judgement, now):
+                judgement = self._judged(request, progress, now)
+                if is_final(request, judgement, now):
                     return await self._observation(request, progress, judgement)
-                progress = await self._with_full_chunk_stored(request, progress)
+                if request.tells and is_news(judgement, request.told):
+                    return await self._observation(request, progress, judgement, early=True)
+                look.progress = progress = await self._with_full_chunk_stored(request, progress)
                 pulse.carry(progress)
                 await asyncio.sleep(pause)
+
+    @activity.defn
+    async def record_promotion(self, request: PersonsPromotion) -> RecordReference:
+        """Keep who promoted a held step, and why, beside what the judge had seen."""
+        person = request.accepted
+        told = f"promoted by {person.principal}: {person.command.statement.reason}"
+        kind = f"promotion-{request.weight}{'-watch' if request.watch else ''}"
+        return await self._archive.store_record(request.target.bundle, kind, request, told)
+
+    def _judged(self, request: ObserveStep, progress: Progress, now: datetime) -> Judgement:
+        judgement = judge(progress.state, request.rules, now - request.since)
+        return spoken_of(judgement, progress.left_out)
 
     async def _take_blocks(
         self, request: ObserveStep, progress: Progress, now: datetime
@@ -98,15 +134,12 @@ class Canary:
             return progress.with_(left_out=(str(failure)[:TOLD_LENGTH],))
         for broken in samples.broken:
             activity.logger.warning("left out of the judgement of %s: %s", target.revision, broken)
-        state = with_restarts(progress.state, request, samples.blocks)
-        judged = tuple(known_to(state, block) for block in samples.blocks)
-        for block in judged:
-            state = observe(state, request.rules, block)
+        state, judged = take_in(progress.state, request, samples.blocks)
         return progress.with_(
             state=state,
             after=samples.until,
             blocks=(*progress.blocks, *judged),
-            left_out=_left_out(progress, samples),
+            left_out=unused(progress.left_out, samples),
         )
 
     async def _with_full_chunk_stored(self, request: ObserveStep, progress: Progress) -> Progress:
@@ -125,7 +158,13 @@ class Canary:
         return progress.with_(chunks=(*progress.chunks, record), blocks=())
 
     async def _observation(
-        self, request: ObserveStep, progress: Progress, judgement: Judgement
+        self,
+        request: ObserveStep,
+        progress: Progress,
+        judgement: Judgement,
+        *,
+        early: bool = False,
+        within: timedelta = STORE_WITHIN,
     ) -> Observation:
         """The answer with its record; only a promotion waits for a registry that is away."""
         observed = ObservedBlocks(
@@ -138,15 +177,15 @@ class Canary:
         kind = f"verdict-{request.weight}{_suffix(request)}"
         record = None
         try:
-            async with asyncio.timeout(STORE_WITHIN.total_seconds()):
+            async with asyncio.timeout(within.total_seconds()):
                 record = await self._archive.store_record(
                     request.target.bundle, kind, observed, judgement.sentence
                 )
         except (TransientFailure, TimeoutError) as failure:
-            if judgement.verdict is Verdict.PROMOTE:
+            if judgement.verdict is Verdict.PROMOTE and not early:
                 raise TransientFailure(f"{kind} cannot be stored: {failure}") from failure
             activity.logger.warning("%s is not stored: %s", kind, failure)
-        return Observation(judgement=judgement, state=progress.state, record=record)
+        return Observation(judgement=judgement, state=progress.state, record=record, early=early)
 
 
 def _resumed(request: ObserveStep) -> Progress:
@@ -173,23 +212,16 @@ def _control(request: ObserveStep) -> str | None:
     return request.baseline
 
 
-def _left_out(progress: Progress, samples: Samples) -> tuple[str, ...]:
-    """What could not be used since the last block, the latest last."""
-    before = () if samples.blocks else progress.left_out
-    named = [str(broken)[:TOLD_LENGTH] for broken in samples.broken]
-    return tuple(dict.fromkeys([*before, *named]))[-TOLD_LEFT_OUT:]
-
-
 def _fills_a_chunk(blocks: tuple[Block, ...]) -> bool:
     pods = sum(len(block.pods.canary_requests) for block in blocks if block.pods is not None)
     return len(blocks) >= CHUNK_BLOCKS or pods >= CHUNK_PODS
 
 
+def _is_given_up() -> bool:
+    """Whether the workflow asked for the end: a worker that stops leaves the rest to the next."""
+    details = activity.cancellation_details()
+    return details is not None and details.cancel_requested
+
+
 def _suffix(request: ObserveStep) -> str:
     return "-watch" if request.watch else ""
-
-
-def _is_final(request: ObserveStep, judgement: Judgement, now: datetime) -> bool:
-    if judgement.verdict is Verdict.ROLL_BACK or now >= request.ends_at:
-        return True
-    return judgement.verdict is Verdict.PROMOTE and not request.watch

@@ -20,7 +20,7 @@ from urllib3.util.retry import Retry
 from clients.source_http import CALL_TIMEOUT_FACTOR, REQUEST_TIMEOUT, SourceConnection
 from domain.errors import NotFound, PermanentFailure, ReleaseError
 from domain.metrics.places import PrometheusPlace
-from domain.metrics.source import Asked
+from domain.metrics.source import Asked, Survey
 from domain.samples import SERIES_LIMIT, Arm, Series
 
 __all__ = ["CALL_TIMEOUT_FACTOR", "REQUEST_TIMEOUT", "Matches", "Prometheus", "selector"]
@@ -118,6 +118,26 @@ class Prometheus:
             up=up,
             started=asked.pods,
             measure=measure,
+        )
+
+    async def survey(self, asked: Asked) -> Survey:
+        """Who else has the metric, told by one series per pod and labels."""
+        place = self._place
+        whole: Matchers = {} if asked.measure.requests else {"le": "+Inf"}
+        inside: Matchers = {place.namespace_label: asked.namespace, **whole}
+        named: Matchers = {place.pod_label: Matches.any_of(*asked.pods), **whole}
+        there, namesakes = await asyncio.gather(
+            *(
+                self.raw_series(
+                    asked.measure.counted, matchers, asked.span.until, asked.span.window
+                )
+                for matchers in (inside, named)
+            )
+        )
+        found = {one.pod: one.labels.get(place.namespace_label, "") for one in namesakes}
+        return Survey(
+            pods=frozenset(one.pod for one in there),
+            elsewhere={pod: name for pod, name in found.items() if name != asked.namespace},
         )
 
     async def raw_series(

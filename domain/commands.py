@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from domain.phases import Phase
 from domain.policy import Person, Policy, Role
@@ -22,6 +25,7 @@ class CommandName(StrEnum):
     RESUME = "resume"
     ABORT = "abort"
     SKIP_SOAK = "skip-soak"
+    PROMOTE = "promote"
     RESOLVE_RETRY = "resolve-retry"
     RESOLVE_SKIP = "resolve-skip"
     RESOLVE_GIVE_UP = "resolve-give-up"
@@ -37,6 +41,7 @@ class Requirement(Record):
     role: Role | None
     needs_reason: bool = False
     binds_evidence: bool = False
+    binds_hold: bool = False
     refuses_author: bool = False
 
     @property
@@ -54,10 +59,22 @@ REQUIREMENTS: dict[CommandName, Requirement] = {
     CommandName.SKIP_SOAK: Requirement(
         role=Role.RELEASE_MANAGER, needs_reason=True, refuses_author=True
     ),
+    CommandName.PROMOTE: Requirement(
+        role=Role.RELEASE_MANAGER, needs_reason=True, refuses_author=True, binds_hold=True
+    ),
     **dict.fromkeys(RESOLUTIONS, Requirement(role=Role.OPERATOR, needs_reason=True)),
 }
 
 
+# Where something can be held that a person may promote: gates that ask, canary and watch.
+HELD_PHASES = (
+    Phase.BUILD,
+    Phase.SCAN,
+    Phase.STAGING,
+    Phase.SOAK,
+    Phase.CANARY,
+    Phase.WATCH,
+)
 _UNDER_WAY = tuple(phase for phase in Phase if phase not in (Phase.ROLLBACK, Phase.DONE))
 TIMELY: dict[CommandName, tuple[Phase, ...]] = {
     CommandName.APPROVE: (Phase.APPROVAL,),
@@ -66,6 +83,7 @@ TIMELY: dict[CommandName, tuple[Phase, ...]] = {
     CommandName.RESUME: _UNDER_WAY,
     CommandName.ABORT: _UNDER_WAY,
     CommandName.SKIP_SOAK: (Phase.SOAK,),
+    CommandName.PROMOTE: HELD_PHASES,
     # The release may be gone: whether it makes sense, the rollback says.
     **dict.fromkeys(RESOLUTIONS, tuple(Phase)),
 }
@@ -82,13 +100,25 @@ def untimely(name: CommandName, phase: Phase) -> str | None:
 
 
 class Statement(Record):
-    """Exactly what is signed: the decision, what it is about, and until when it is good."""
+    """Exactly what is signed: the decision, what it is about, and until when it is good.
+
+    `held` names the hold that a promote is about; what says none is signed without the word, as
+    before there was one.
+    """
 
     command: CommandName
     release: str
     evidence: str | None = None
     reason: str = ""
     expires_at: datetime
+    held: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_no_hold(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        said: dict[str, Any] = handler(self)
+        if self.held is None:
+            del said["held"]
+        return said
 
     def message(self) -> bytes:
         """The signed bytes: canonical JSON and a newline (SSHSIG namespace `tidegate-approval`)."""

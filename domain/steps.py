@@ -7,13 +7,15 @@ from typing import Literal
 
 from domain.bundle import BundleReference, RecordReference
 from domain.checks import HttpCheck
-from domain.commands import Change, Command
+from domain.commands import AcceptedCommand, Change, Command
 from domain.environments import Environment
 from domain.evidence import Proof
+from domain.gates import GateNote
+from domain.holds import Hold
 from domain.journal import Compensation
 from domain.judge.rules import JudgeRules
 from domain.judge.state import JudgeState
-from domain.judge.verdict import Judgement
+from domain.judge.verdict import Judgement, Reason
 from domain.lane import Ticket
 from domain.metrics.plan import MetricsPlan
 from domain.plan import ServicePlan
@@ -193,7 +195,7 @@ class Settle(Record):
 
 
 class EarnWindow(Record):
-    """Watch one window of staging time; `ends_at` is wall-clock time."""
+    """Watch one window of staging time, of about `length`; `starts_at` is wall-clock time."""
 
     target: RevisionRequest
     starts_at: datetime
@@ -206,7 +208,8 @@ class ObserveStep(Record):
 
     `state` is the judge's after the last observation, None to start. A `watch` never promotes
     before `ends_at`: it only looks for a reason to roll back. `baseline` is the revision of the
-    canary's age that serves stable's bundle, where the rules' control is one.
+    canary's age that serves stable's bundle, where the rules' control is one. With `tells` it
+    also ends, early, when people must hear of a hold; `told` is the one that they know of.
     """
 
     target: RevisionRequest
@@ -219,15 +222,32 @@ class ObserveStep(Record):
     state: JudgeState | None
     watch: bool = False
     baseline: str | None = None
+    tells: bool = False
+    told: Reason | None = None
     metrics: MetricsPlan = MetricsPlan()
 
 
 class Observation(Record):
-    """The verdict; the blocks lie in the registry so that anybody can recompute it."""
+    """The verdict; the blocks lie in the registry so that anybody can recompute it.
+
+    `early`: nothing is decided, people must hear of it, or the observing was given up.
+    """
 
     judgement: Judgement
     state: JudgeState
     record: RecordReference | None
+    early: bool = False
+
+
+class PersonsPromotion(Record):
+    """A person's promote of a held step: the signed command and what it was about."""
+
+    target: RevisionRequest
+    weight: int
+    watch: bool
+    held: Hold
+    accepted: AcceptedCommand
+    observation: RecordReference | None
 
 
 # --- approval ----------------------------------------------------------------------------------
@@ -243,6 +263,7 @@ class FreezeEvidence(Record):
     soak: SoakRecord
     rehearsal: RollbackRehearsal
     expires_in: timedelta
+    gate_notes: tuple[GateNote, ...] = ()
 
 
 class FrozenEvidence(Record):

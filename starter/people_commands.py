@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
     for command in (approve, reject, pause, resume, abort):
         app.command()(command)
     app.command(name="skip-soak")(skip_soak)
+    app.command()(promote)
     app.command()(resolve)
 
 
@@ -104,6 +105,19 @@ def skip_soak(
 ) -> int:
     """Go on to approval before the soak is earned, with a reason that the evidence keeps."""
     return _send("skip-soak", release, (key, signature, statement), principal, reason, True)
+
+
+def promote(
+    release: options.Release,
+    *,
+    reason: Reason = "",
+    key: Key = None,
+    signature: Signature = None,
+    statement: StatementFile = None,
+    principal: Principal = None,
+) -> int:
+    """Take one held step by your word, with a reason that is kept."""
+    return _send("promote", release, (key, signature, statement), principal, reason, True)
 
 
 def resolve(

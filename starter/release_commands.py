@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     for command in (release, plan, watch, status, evidence):
         app.command()(command)
     app.command(name="list")(list_releases)
+    app.command()(replay)
 
 
 def release(
@@ -116,3 +117,33 @@ def evidence(
     from starter import evidence as evidence_command
 
     return evidence_command.evidence(release, statement, reason)
+
+
+def replay(
+    places: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RELEASE|SERVICE|REPO@sha256:...|FILE]...",
+            help="Releases, bundles, or files of records. Default: all past releases.",
+        ),
+    ] = None,
+    *,
+    policy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The organisation policy to judge by.")
+    ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The plan to judge by; say --service too.")
+    ] = None,
+    service: Annotated[
+        str | None, typer.Option(help="Of the plan; without places, only its releases.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many past releases, latest first.")] = 50,
+    output: options.Output = Format.TEXT,
+) -> int:
+    """Judge past releases again by another policy or plan; 1 when a verdict changes."""
+    from starter import replay as replay_command
+
+    question = replay_command.Question(
+        places=tuple(places or ()), policy=policy, plan=plan, service=service, limit=limit
+    )
+    return replay_command.replay(question, output)

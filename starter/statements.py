@@ -38,11 +38,20 @@ def parse_evidence(content: bytes) -> Evidence:
 
 
 def statement_of(command: CommandName, state: ReleaseState, reason: str) -> Statement:
-    """What is signed: about the evidence where the command is, else good for ten minutes."""
-    binds = REQUIREMENTS[command].binds_evidence
+    """What is signed: about the evidence or the hold that the command is about.
+
+    What is about no evidence is good for ten minutes.
+    """
+    requirement = REQUIREMENTS[command]
+    binds = requirement.binds_evidence
     if binds and (state.evidence is None or state.evidence_expires_at is None):
         raise NotFound(
             f"{state.request.release_id} has no evidence to {command} yet; it is in {state.phase}"
+        )
+    if requirement.binds_hold and state.held is None:
+        raise NotFound(
+            f"{state.request.release_id} holds for nothing that a person could {command}; it is in "
+            f"{state.phase}: look (tidegate status {state.request.release_id})"
         )
     expires_at = state.evidence_expires_at if binds else None
     return Statement(
@@ -51,4 +60,5 @@ def statement_of(command: CommandName, state: ReleaseState, reason: str) -> Stat
         evidence=state.evidence.digest if binds and state.evidence else None,
         reason=reason,
         expires_at=expires_at or datetime.now(UTC) + FRESH,
+        held=state.held.name if requirement.binds_hold and state.held else None,
     )

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from domain.commands import RefusedCommand
+from domain.holds import Hold
 from domain.phases import Phase
 from domain.quantities import format_duration
 from domain.release import ReleaseState, StageRecord, StepVerdict
@@ -100,12 +101,24 @@ def facts(state: ReleaseState) -> list[str]:
     lines = []
     if state.waiting_for and not state.is_over:
         lines.append(f"waiting for {state.waiting_for}")
+    if state.held is not None and not state.is_over:
+        lines.append(held_line(state.held))
     if state.paused_by is not None and not state.is_over:
         lines.append(f"paused by {state.paused_by.principal}")
+    if not state.is_over:
+        lines += state.request.plan.gates.told
+    lines += [note.words for note in state.gate_notes]
     lines += [refusal_line(refused) for refused in state.refusals]
     if state.undelivered:
         lines.append(undelivered_line(state))
     return lines
+
+
+def held_line(held: Hold) -> str:
+    """Since when it holds, and what a person can do about it."""
+    since = f"{held.since.astimezone():%H:%M:%S}"
+    can = "nobody can promote it" if held.is_blind else "a release manager can promote it"
+    return f"held at {held.weight} % since {since} ({held.reason.replace('_', ' ')}): {can}"
 
 
 def refusal_line(refused: RefusedCommand) -> str:

@@ -8,39 +8,37 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.canary import Canary
+    from activities.observer import Observer
     from activities.revisions import Revisions
-    from domain.canary import judge_rules
+    from domain.canary import known_of_stable
     from domain.decisions import Report, Signal
     from domain.environments import Environment, cluster_queue
+    from domain.gates import Gate, GateMode
     from domain.journal import RestoreCapacity
-    from domain.judge.state import JudgeState
-    from domain.judge.verdict import Judgement, Verdict
-    from domain.release import StepVerdict
-    from domain.steps import Observation, ObserveStep, Settle
+    from domain.judge.rules import STALE_PART_OF_DEADLINE
+    from domain.observer import Fitness, VerifyObserver
+    from domain.steps import Settle
     from workflows import options
     from workflows.build import closed, completed
-    from workflows.deploying import Deploying
     from workflows.interruptible import cause_of
+    from workflows.observing import PRODUCTION, Observing, promotes
 
-PRODUCTION = Environment.PRODUCTION
 
-
-class Promoting(Deploying):
+class Promoting(Observing):
     """The stages in production; each remembers how far it is, so that a hold goes on there."""
 
     def __init__(self) -> None:
         super().__init__()
         self._steps_taken = 0
         self._brought_up = False
-        self._since: datetime | None = None
-        self._judge: JudgeState | None = None
+        self._observer_verified = False
+        self._observer_silent = False
 
     async def _canary(self) -> Report:
         """Take the plan's steps; a first release has nothing to compare with and goes 0 -> 100."""
         stable = self._state.stable[PRODUCTION]
         steps = self._state.request.plan.canary.steps if stable else (100,)
-        problem = await self._bring_up(first_weight=steps[0])
+        problem = await self._bring_up(first_weight=steps[0]) or await self._verify_observer()
         if problem is not None:
             return problem
         for weight in steps[self._steps_taken :]:
@@ -65,6 +63,33 @@ class Promoting(Deploying):
         self._brought_up = True
         return None if preview.passed else closed(preview.sentence)
 
+    async def _verify_observer(self) -> Report | None:
+        """No user is sent to a canary that the judge would not see, or would mistake for others."""
+        if self._observer_verified or not workflow.patched("verify-observer"):
+            return None
+        target, plan = self._target(PRODUCTION), self._state.request.plan
+        # A silent source is told soon, and then waited for without filling the history.
+        part = 1 if self._observer_silent else STALE_PART_OF_DEADLINE
+        report = await self._watch_for(
+            Observer.verify_observer,
+            VerifyObserver(
+                target=target,
+                slow_above=plan.limits.p95,
+                ends_at=workflow.now() + plan.pace.step_deadline / part,
+                metrics=plan.metrics,
+                quiet_allowed=plan.canary.on_quiet == "synthetic",
+            ),
+            queue=cluster_queue(PRODUCTION),
+            options=options.OBSERVE,
+            summary=f"does the observer see {target.revision}?",
+        )
+        if report is None or report.fitness is Fitness.silent:
+            self._observer_silent = True
+            told = report.sentence if report else "it was not asked to the end"
+            return Report(signal=Signal.NO_EVIDENCE, sentence=told)
+        self._observer_verified = report.fitness is Fitness.fit
+        return None if self._observer_verified else closed(report.sentence)
+
     async def _hold_capacity(self) -> None:
         """Stable keeps the pods it needs for all traffic until the release has settled."""
         stable = self._state.stable[PRODUCTION]
@@ -88,87 +113,48 @@ class Promoting(Deploying):
 
     async def _take_step(self, weight: int) -> Report:
         """Shift, then watch until the judge has a verdict; a pause keeps watching, not moving."""
-        length = self._state.request.plan.pace.step_deadline
         if self._since is None:
             await self._unpaused()
             await self._shift(PRODUCTION, weight)
             self._set_weight(weight)
+            self._begin_step()
+            self._last_known = known_of_stable(self._judge)
             self._since = workflow.now()
-            length *= 1 + self._state.request.plan.canary.extensions
+        length = self._time_left(self._since)
         self._wait_note(f"a verdict at {weight} %", workflow.now() + length)
-        observation = await self._observe(weight, length)
-        while _promotes(observation) and self._state.paused_by is not None:
+        observed_only = self._mode_of(Gate.CANARY) is GateMode.OBSERVE
+        observation = await self._observe(weight, length, watch=observed_only)
+        observation = await self._under_load(weight, observation, self._observe)
+        while promotes(observation) and self._state.paused_by is not None:
             self._wait_note(f"resume (paused by {self._state.paused_by.principal})")
             guarded = await self._observe(weight, length, guard=True)
             # A verdict from before the pause is too old to promote on.
-            observation = guarded or await self._observe(weight, length)
-        if observation is None:
-            return Report(signal=Signal.NO_EVIDENCE, sentence=f"no verdict at {weight} %")
-        return self._conclude(weight, observation)
+            resumed = self._state.paused_by is None and (guarded is None or guarded.early)
+            observation = await self._observe(weight, length) if resumed else guarded
+        return await self._conclude(weight, observation)
 
-    async def _observe(
-        self, weight: int, length: timedelta, *, guard: bool = False, watch: bool = False
-    ) -> Observation | None:
-        """Judge for a while; a guard looks only for reasons to roll back, until resumed."""
-        target, plan = self._target(PRODUCTION), self._state.request.plan
-        observation = await self._watch_for(
-            Canary.observe_step,
-            ObserveStep(
-                target=target,
-                weight=weight,
-                rules=judge_rules(plan, weight, has_stable=target.stable is not None),
-                since=self._since or workflow.now(),
-                ends_at=workflow.now() + length,
-                block=plan.pace.block,
-                slow_above=plan.limits.p95,
-                metrics=plan.metrics,
-                state=self._judge,
-                watch=guard or watch,
-            ),
-            queue=cluster_queue(PRODUCTION),
-            options=options.OBSERVE,
-            summary=f"judge {target.revision} at {weight} %",
-            until=lambda: guard and self._state.paused_by is None,
-        )
-        if observation is not None:
-            self._judge = observation.state
-        return observation
-
-    def _conclude(self, weight: int, observation: Observation) -> Report:
-        judgement = observation.judgement
-        if observation.record is not None:
-            self._keep(observation.record)
-        if judgement.verdict is Verdict.HOLD:
-            return Report(signal=Signal.NO_EVIDENCE, sentence=judgement.sentence)
-        self._note_verdict(weight, judgement, observation)
-        if judgement.verdict is Verdict.ROLL_BACK:
-            return Report(signal=Signal.CANARY_WORSE, sentence=judgement.sentence)
-        return completed(judgement.sentence)
-
-    def _note_verdict(self, weight: int, judgement: Judgement, observation: Observation) -> None:
-        verdict = StepVerdict(
-            weight=weight,
-            verdict=judgement.verdict.value,
-            reason=judgement.reason.value,
-            sentence=judgement.sentence,
-            record=observation.record,
-        )
-        self._change(verdicts=(*self._state.verdicts, verdict), sentence=judgement.sentence)
-        self._tell(f"{weight} %: {judgement.verdict}: {judgement.sentence}")
+    def _time_left(self, since: datetime) -> timedelta:
+        """Until the deadline with its extensions; then a deadline's length for every look."""
+        if self._mode_of(Gate.CANARY) is GateMode.OBSERVE:
+            return max(self._observed_until(watch=False) - workflow.now(), timedelta(0))
+        plan = self._state.request.plan
+        whole = plan.pace.step_deadline * (1 + plan.canary.extensions)
+        left = since + whole - workflow.now()
+        return left if left > timedelta(0) else plan.pace.step_deadline
 
     async def _watch(self) -> Report:
         """After promotion the old revision stays armed for a while."""
         pace = self._state.request.plan.pace
         if self._since is None:
+            self._last_known = known_of_stable(self._judge)
             self._since, self._judge = workflow.now(), None
+            self._begin_step()
         rest = self._since + pace.watch - workflow.now()
         watching = rest > timedelta(0)
         length = rest if watching else pace.step_deadline
         self._wait_note("the post-promotion watch", workflow.now() + length)
         observation = await self._observe(100, length, watch=watching)
-        if observation is None:
-            return Report(signal=Signal.NO_EVIDENCE, sentence="the watch saw nothing")
-        return self._conclude(100, observation)
+        return await self._conclude(100, observation, watch=True)
 
     async def _settle(self) -> Report:
         """Retire the old revisions; keep the last few for a quick way back."""
@@ -189,7 +175,3 @@ class Promoting(Deploying):
             options=options.ROLLOUT,
             summary=f"retire the old revision in {environment}",
         )
-
-
-def _promotes(observation: Observation | None) -> bool:
-    return observation is not None and observation.judgement.verdict is Verdict.PROMOTE

@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
         untimely,
     )
     from domain.decisions import Signal
+    from domain.holds import unpromotable
     from domain.steps import VerifyCommand
     from workflows.interruptible import Interruptible
     from workflows.reception import Reception, misaddressed
@@ -31,6 +32,7 @@ class CommandDesk(Interruptible, Story, Reception):
         Story.__init__(self)
         Reception.__init__(self)
         self._soak_skip: AcceptedCommand | None = None
+        self._promotion: AcceptedCommand | None = None
         self._resumed = 0
         self._takes: dict[CommandName, Callable[[AcceptedCommand], None]] = {
             CommandName.APPROVE: self._take_approval,
@@ -39,6 +41,7 @@ class CommandDesk(Interruptible, Story, Reception):
             CommandName.RESUME: self._take_resume,
             CommandName.ABORT: self._take_abort,
             CommandName.SKIP_SOAK: self._take_skip_soak,
+            CommandName.PROMOTE: self._take_promotion,
         }
         self._receives(self._takes)
         for name in self._takes:
@@ -56,6 +59,8 @@ class CommandDesk(Interruptible, Story, Reception):
             return problem
         if problem := untimely(name, self._state.phase):
             return problem
+        if name is CommandName.PROMOTE:
+            return unpromotable(self._state.held, command.statement.held, self._state.phase)
         return (
             self._about_other_evidence(command.statement) if name is CommandName.APPROVE else None
         )
@@ -119,3 +124,6 @@ class CommandDesk(Interruptible, Story, Reception):
 
     def _take_skip_soak(self, accepted: AcceptedCommand) -> None:
         self._soak_skip = accepted
+
+    def _take_promotion(self, accepted: AcceptedCommand) -> None:
+        self._promotion = self._promotion or accepted

@@ -77,7 +77,10 @@ class Interruptible:
         summary: str,
         until: Callable[[], bool] = lambda: False,
     ) -> Result | None:
-        """Run a waiting activity; an interruption cancels it. None when `until` came true first."""
+        """Run a waiting activity; an interruption cancels it.
+
+        When `until` came true first, it is what the activity knew by then, or None.
+        """
         self._stop_if_interrupted()
         handle = self._start(activity, question, queue, options, summary)
         try:
@@ -87,13 +90,13 @@ class Interruptible:
             raise
         if handle.done():
             return await handle
-        await self._give_up(handle)
-        return None
+        return await self._give_up(handle)
 
-    async def _give_up(self, handle: workflow.ActivityHandle[Any]) -> None:
+    async def _give_up(self, handle: workflow.ActivityHandle[Result]) -> Result | None:
         handle.cancel()
         with suppress(ActivityError):
-            await finish(handle, on_cancel=self._note_cancel)
+            return await finish(handle, on_cancel=self._note_cancel)
+        return None
 
     def _start(
         self,

@@ -83,9 +83,14 @@ class ReleaseWorkflow(Staging, Approving, Promoting):
 
     async def _hold(self, report: Report) -> None:
         """Nothing proves anything: say so once, change nothing, and look again."""
-        if report.sentence != self._held_for:
+        judged = self._state.phase in (Phase.CANARY, Phase.WATCH)
+        if judged and workflow.patched("holds-are-told-by-reason"):
+            news = self._hold_news()
+        else:
+            news = f"holding: {report.sentence}" if report.sentence != self._held_for else None
             self._held_for = report.sentence
-            self._tell(f"holding: {report.sentence}")
+        if news is not None:
+            self._tell(news)
 
     async def _halt(self, report: Report) -> None:
         """Traffic stays on the healthy copy; a person says when to go on."""
@@ -99,6 +104,7 @@ class ReleaseWorkflow(Staging, Approving, Promoting):
         outcome = outcome_of(
             report.signal, reached_production=self._state.journal.touches(Environment.PRODUCTION)
         )
+        self._end_hold()
         if self._state.journal.compensations:
             self._open_stage(Phase.ROLLBACK)
             self._tell(f"rolling back: {report.sentence}")

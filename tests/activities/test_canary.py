@@ -8,8 +8,10 @@ import pytest
 
 from activities import canary
 from activities.canary import Progress
-from domain.canary import RESTARTS, judge_rules
+from domain.canary import RESTARTS, judge_rules, known_of_stable
+from domain.commands import CommandName
 from domain.errors import PermanentFailure, TransientFailure
+from domain.holds import Hold
 from domain.judge.counts import Block
 from domain.judge.decision import judge
 from domain.judge.rules import Control
@@ -17,9 +19,11 @@ from domain.judge.state import JudgeState
 from domain.judge.verdict import Judgement, Reason, Verdict
 from domain.metrics.plan import MetricsPlan
 from domain.observed import BlockChunk, ObservedBlocks, recompute
-from domain.steps import Observation, ObserveStep, RevisionRequest
+from domain.phases import Phase
+from domain.steps import Observation, ObserveStep, PersonsPromotion, RevisionRequest
 from domain.traffic import TrafficSplit
 from tests.support.platform_world import SandboxWorld
+from tests.support.release_records import NOON, accepted
 from tests.support.sandbox import eventually
 
 LONG = timedelta(seconds=30)
@@ -341,6 +345,100 @@ async def test_blocks_carry_histograms_and_where_there_are_several_pods_each_of_
     assert await recomputed(world, target, observation) == observation.judgement
 
 
+async def given_up(world: SandboxWorld, request: ObserveStep, *, when: str) -> Observation:
+    """Observe until the heartbeat shows blocks, then cancel as a workflow does."""
+    observing = asyncio.create_task(observed(world, request))
+    await eventually(lambda: len(_blocks(world)) >= 3, when)
+    world.production.give_up()
+    return await observing
+
+
+class TestHolds:
+    """What people must hear of ends the observing early, once."""
+
+    async def test_an_outage_is_told_within_one_stale_period_and_when_it_is_over(
+        self, world: SandboxWorld
+    ) -> None:
+        target = await canary_at(world, 10)
+        request = step(world, target, 10).with_(tells=True)
+        silent = request.rules.silent_after
+        await world.lose_metrics()
+        blind = await observed(world, request)
+        took = datetime.now(UTC) - request.since
+        assert (blind.judgement.reason, blind.early) == (Reason.no_data, True)
+        assert silent <= took < silent + timedelta(seconds=2)
+        assert await recomputed(world, target, blind) == blind.judgement
+
+        # The same step goes on with the same evidence, and says nothing twice.
+        known = request.with_(told=Reason.no_data, state=blind.state)
+        observing = asyncio.create_task(observed(world, known))
+        await asyncio.sleep(0)
+        await eventually(
+            lambda: datetime.now(UTC) > request.since + 2 * silent, "it is still silent"
+        )
+        assert not observing.done()
+        await world.tell("DELETE", "outage")
+        over = await observing
+        if over.early:
+            assert over.judgement.reason is Reason.gathering
+            over = await observed(world, request.with_(state=over.state))
+        assert over.judgement.verdict is Verdict.PROMOTE
+        assert over.state.since == request.since
+
+    async def test_both_arms_bad_are_told_and_who_does_not_ask_hears_it_at_the_end(
+        self, world: SandboxWorld
+    ) -> None:
+        target = await canary_at(world, 50)
+        assert target.stable is not None
+        for revision in (target.revision, target.stable.revision):
+            await world.fault(world.production, revision, "errors=40%")
+        quiet = step(world, target, 50, length=timedelta(seconds=3))
+        first = await observed(world, quiet)
+        assert (first.judgement.reason, first.early) == (Reason.both_bad, False)
+        assert datetime.now(UTC) >= quiet.ends_at
+        asked = step(world, target, 50).with_(tells=True, state=first.state, since=quiet.since)
+        told = await observed(world, asked)
+        assert (told.judgement.reason, told.early) == (Reason.both_bad, True)
+        assert datetime.now(UTC) < asked.ends_at
+
+    async def test_what_was_seen_before_it_was_given_up_is_not_lost(
+        self, world: SandboxWorld
+    ) -> None:
+        target = await canary_at(world, 10)
+        request = step(world, target, 10, watch=True)
+        observation = await given_up(world, request, when="some blocks are judged")
+        assert observation.early
+        assert observation.state.rollout_blocks >= 3 - request.rules.warm_up_blocks
+        assert observation.record is not None
+        assert await recomputed(world, target, observation) == observation.judgement
+
+    async def test_giving_up_does_not_wait_for_the_registry(
+        self, world: SandboxWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(canary, "GIVEN_UP_WITHIN", timedelta(milliseconds=200))
+        target = await canary_at(world, 10)
+        await world.lose_registry()
+        observation = await given_up(
+            world, step(world, target, 10, watch=True), when="some blocks are judged"
+        )
+        assert (observation.early, observation.record) == (True, None)
+
+    async def test_a_persons_promote_is_kept_in_the_registry(self, world: SandboxWorld) -> None:
+        target = await canary_at(world, 10)
+        held = Hold(phase=Phase.CANARY, weight=10, reason="stable_bad", sentence="...", since=NOON)
+        asked = PersonsPromotion(
+            target=target,
+            weight=10,
+            watch=False,
+            held=held,
+            accepted=accepted(CommandName.PROMOTE, "rita"),
+            observation=None,
+        )
+        reference = await world.production.do("record_promotion", asked)
+        assert (reference.kind, reference.sentence) == ("promotion-10", "promoted by rita: because")
+        assert await world.archive.load_record(target.bundle, reference, PersonsPromotion) == asked
+
+
 async def test_a_first_release_that_nobody_asks_is_quiet_and_not_without_data(
     world: SandboxWorld,
 ) -> None:
@@ -375,3 +473,24 @@ async def test_a_service_that_is_measured_otherwise_is_not_judged_by_the_wrong_m
     judgement = (await observed(world, request)).judgement
     assert judgement.verdict is Verdict.HOLD
     assert judgement.counts["errors"].canary_requests == 0
+
+
+async def test_a_watch_names_the_limit_and_what_the_old_revision_was_last_known_like(
+    world: SandboxWorld,
+) -> None:
+    target = await canary_at(world, 50)
+    beside = await observed(world, step(world, target, 50))
+    known = known_of_stable(beside.state)
+    assert known["errors"].requests > 0
+    assert not known["errors"].over
+    assert target.stable is not None
+    await world.production.shift(
+        target, 100, TrafficSplit.step(50, target.revision, target.stable.revision)
+    )
+    await world.fault(world.production, target.revision, "errors=40%")
+    watch = step(world, target, 100, watch=True)
+    watch = watch.with_(rules=watch.rules.model_copy(update={"last_known": known}))
+    judgement = (await observed(world, watch)).judgement
+    assert judgement.verdict is Verdict.ROLL_BACK
+    assert "the plan's limit is" in judgement.sentence
+    assert "the old revision was last known at" in judgement.sentence

@@ -24,7 +24,7 @@ from tests.support.release_records import NOON, accepted, change, command, polic
 HOLDER = {Role.APPROVER: "ann", Role.OPERATOR: "otto", Role.RELEASE_MANAGER: "rita"}
 SIGNED = [name for name in CommandName if REQUIREMENTS[name].role is not None]
 UNSIGNED = [name for name in CommandName if REQUIREMENTS[name].role is None]
-NOT_BY_AUTHORS = [CommandName.APPROVE, CommandName.SKIP_SOAK]
+NOT_BY_AUTHORS = [CommandName.APPROVE, CommandName.SKIP_SOAK, CommandName.PROMOTE]
 
 
 def holder(name: CommandName) -> str:
@@ -64,7 +64,10 @@ def test_somebody_without_the_role_is_refused(name: CommandName) -> None:
 def test_a_reason_is_asked_for_where_one_is_needed(name: CommandName) -> None:
     signer = holder(name) if name in SIGNED else None
     why = refusal(command(name, reason="  "), policy(), signer, change(), NOON)
-    reasoned = (CommandName.REJECT, CommandName.ABORT, CommandName.SKIP_SOAK, *RESOLUTIONS)
+    reasoned = (
+        *(CommandName.REJECT, CommandName.ABORT, CommandName.SKIP_SOAK, CommandName.PROMOTE),
+        *RESOLUTIONS,
+    )
     asked = name in reasoned
     assert why == (f"{name} needs a reason; say --reason" if asked else None)
 
@@ -119,6 +122,9 @@ TIMELY = {
     CommandName.APPROVE: {Phase.APPROVAL},
     CommandName.REJECT: {Phase.APPROVAL},
     CommandName.SKIP_SOAK: {Phase.SOAK},
+    CommandName.PROMOTE: {
+        *(Phase.BUILD, Phase.SCAN, Phase.STAGING, Phase.SOAK, Phase.CANARY, Phase.WATCH)
+    },
     **{name: set(Phase) for name in RESOLUTIONS},
     CommandName.PAUSE: set(Phase) - {Phase.ROLLBACK, Phase.DONE},
     CommandName.RESUME: set(Phase) - {Phase.ROLLBACK, Phase.DONE},
@@ -145,3 +151,15 @@ def test_what_is_signed_is_canonical_json_of_the_decision() -> None:
         b'{"command":"approve","evidence":"sha256:1","expires_at":"2026-03-01T13:00:00Z",'
         b'"reason":"because","release":"release-album-cccccccccc-0001"}\n'
     )
+
+
+def test_what_is_signed_about_no_hold_says_nothing_of_holds() -> None:
+    """Approvals of before there were holds keep their bytes, and so their signatures."""
+    about_none = command(CommandName.APPROVE).statement
+    assert about_none.message() == (
+        b'{"command":"approve","evidence":null,"expires_at":"2026-03-01T13:00:00Z",'
+        b'"reason":"because","release":"' + about_none.release.encode() + b'"}\n'
+    )
+    about_one = command(CommandName.PROMOTE, held="canary 10 % both_bad").statement
+    assert b'"held":"canary 10 % both_bad"' in about_one.message()
+    assert type(about_one).model_validate_json(about_one.message()) == about_one

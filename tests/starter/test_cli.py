@@ -16,7 +16,17 @@ from workflows.release import ReleaseWorkflow
 HEAVY = ("temporalio", "pydantic", "aiohttp", "rich", "kubernetes", "yaml", "cryptography")
 COMMANDS = (
     *("release", "plan", "watch", "status", "list", "evidence", "approve", "reject", "pause"),
-    *("resume", "abort", "skip-soak", "resolve", "worker", "sandbox", "doctor", "schema"),
+    *(
+        "resume",
+        "abort",
+        "skip-soak",
+        "promote",
+        "resolve",
+        "worker",
+        "sandbox",
+        "doctor",
+        "schema",
+    ),
 )
 
 

@@ -19,7 +19,7 @@ from domain.judge import Block, Histogram, JudgeState, Pods, judge, observe
 from domain.observed import BlockChunk, ObservedBlocks, begin, spoken_of, with_restarts
 from domain.records import canonical_json, digest_of
 from domain.steps import ObserveStep, RevisionRequest
-from starter import judge_replay
+from starter import shelf
 from tests.starter.conftest import Told
 from tests.support.cli import Cli
 from tests.support.judge_streams import LENGTH, SINCE, counts
@@ -257,7 +257,7 @@ def test_a_file_that_is_not_there_or_far_too_large_is_one_clear_error(
     missing = tidegate("judge", "replay", str(tmp_path / "none.json"))
     assert (missing.code, missing.out) == (4, "")
     assert "none.json cannot be read: No such file" in missing.err
-    monkeypatch.setattr(judge_replay, "FILE_LIMIT_BYTES", 10)
+    monkeypatch.setattr(shelf, "FILE_LIMIT_BYTES", 10)
     large = tidegate("judge", "replay", write(tmp_path, "large.json", SECOND))
     assert large.code == 2
     assert "it is larger than" in large.err

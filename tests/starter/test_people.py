@@ -146,7 +146,7 @@ async def test_pause_and_abort_need_no_signature_but_carry_one_when_a_key_is_giv
     assert abort.command.statement.expires_at < soon
 
 
-@pytest.mark.parametrize("command", ["reject", "abort", "skip-soak"])
+@pytest.mark.parametrize("command", ["reject", "abort", "skip-soak", "promote"])
 async def test_a_command_that_needs_a_reason_is_refused_without_before_anything_is_asked(
     cli: Cli, command: str
 ) -> None:
@@ -161,7 +161,7 @@ async def test_every_command_to_a_finished_release_is_refused_clearly(
     release = await Release.started(temporal, request())
     await release.becomes(phase=Phase.DONE, outcome=Outcome.ROLLED_BACK, sentence="was worse")
     for name in (name for name in CommandName if name not in RESOLUTIONS):
-        reason = ("--reason", "late") if name in ("reject", "abort", "skip-soak") else ()
+        reason = ("--reason", "late") if name in ("reject", "abort", "skip-soak", "promote") else ()
         done = await cli.run(name, release.id, *reason)
         assert (done.code, done.err.count("\n")) == (5, 1)
         assert "the release is over, it ended ROLLED_BACK; tidegate status" in done.err

@@ -27,6 +27,7 @@ from domain.environments import (
     rollback_id,
 )
 from domain.errors import PermanentFailure
+from domain.holds import Hold
 from domain.judge.verdict import Reason, Verdict
 from domain.lane import Lane
 from domain.plan import HOUR
@@ -90,6 +91,7 @@ class World:
     evidence: dict[str, RecordReference] = field(default_factory=dict)
     refused_actors: set[str] = field(default_factory=set)
     looking_at: Opinion = field(init=False)
+    held: Hold | None = None
     _scripts: dict[str, list[Any]] = field(default_factory=dict)
     _triggers: list[_Trigger] = field(default_factory=list)
     _opinions: dict[tuple[int, bool], Step] = field(default_factory=dict)
@@ -192,12 +194,14 @@ class World:
         """What a person signs, about the evidence that the gate has now."""
         about = release or self.request.release_id
         evidence = self.evidence.get(about)
+        held = self.held
         statement = Statement(
             command=name,
             release=about,
             evidence=evidence.digest if evidence else None,
             reason=f"{actor} says so",
             expires_at=datetime.now(UTC) + HOUR,
+            held=held.name if name is CommandName.PROMOTE and held else None,
         )
         return Command(statement=statement, actor=actor, signature="signed")
 
@@ -221,6 +225,15 @@ class World:
         )
         answer: Answer = await update.result()
         return answer
+
+    async def looks_at_the_hold(self) -> None:
+        """What a person reads before deciding."""
+        self.held = (await self.handle().query(ReleaseWorkflow.state)).held
+
+    async def promotes(self, actor: str = "rita") -> None:
+        """A person takes the held step by signal, having looked."""
+        await self.looks_at_the_hold()
+        await self.signal(CommandName.PROMOTE, actor)
 
     async def signal_resume(self, actor: str) -> None:
         """An operator says resume."""

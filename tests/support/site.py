@@ -42,6 +42,7 @@ class Activities:
 
     methods: Mapping[str, Callable[..., Any]]
     heartbeats: list[tuple[Any, ...]] = field(default_factory=list)
+    running: ActivityEnvironment | None = None
 
     async def do(
         self,
@@ -52,7 +53,7 @@ class Activities:
         scheduled: datetime | None = None,
     ) -> Any:
         """Run an activity; `details` are what a lost worker's last heartbeat carried."""
-        environment = ActivityEnvironment()
+        self.running = environment = ActivityEnvironment()
         converter = pydantic_data_converter.payload_converter
         environment.info = replace(
             environment.info,
@@ -63,6 +64,11 @@ class Activities:
         )
         environment.on_heartbeat = lambda *beat: self.heartbeats.append(beat)
         return await environment.run(self.methods[name], *arguments)
+
+    def give_up(self) -> None:
+        """Cancel the latest activity, as its workflow does."""
+        assert self.running is not None
+        self.running.cancel()
 
 
 class Site(Activities):

@@ -8,15 +8,21 @@ from typing import Any
 from temporalio import activity
 
 from activities.failures import NotYet
-from domain.canary import METRICS
+from domain.bundle import RecordReference
+from domain.canary import ERRORS, METRICS
 from domain.checks import CheckResult, ChecksReport
 from domain.commands import Change
 from domain.environments import BUILD_QUEUE, CONTROL_QUEUE, Environment, cluster_queue
 from domain.errors import PermanentFailure
+from domain.holds import is_news
 from domain.journal import UndoResult
-from domain.judge.state import start
-from domain.judge.verdict import Judgement, Thresholds
+from domain.judge.counts import Counts
+from domain.judge.state import JudgeState, start
+from domain.judge.verdict import Judgement, Thresholds, Verdict
 from domain.lane import HolderEnd
+from domain.load import LoadReport, SendLoad
+from domain.observer import Fitness, ObserverReport, VerifyObserver
+from domain.plan import HOUR
 from domain.records import digest_of
 from domain.release import RollbackRehearsal
 from domain.scan import ScanSummary
@@ -34,6 +40,7 @@ from domain.steps import (
     LaneRequest,
     Observation,
     ObserveStep,
+    PersonsPromotion,
     RevisionRequest,
     ScanOutcome,
     ScanRequest,
@@ -52,7 +59,7 @@ from domain.steps import (
 from domain.traffic import StableRevision, pods_needed
 from tests.support.cluster_double import ClusterDouble
 from tests.support.release_records import REPOSITORY, bundle, record
-from tests.support.release_world import World
+from tests.support.release_world import Opinion, World
 from tests.support.temporal import Activities
 
 
@@ -277,31 +284,66 @@ class Production(Deploying):
             return "the stable revision changed"
         return None if void is None else str(void)
 
+    @activity.defn(name="verify_observer")
+    async def verify_observer(self, asked: VerifyObserver) -> ObserverReport:
+        report = await self._called("verify_observer", asked)
+        if isinstance(report, ObserverReport):
+            return report
+        return ObserverReport(fitness=Fitness.fit, sentence="it sees each arm's pods")
+
+    @activity.defn(name="send_load")
+    async def send_load(self, asked: SendLoad) -> LoadReport:
+        if activity.info().attempt == 1:
+            await self._called("send_load begins", asked)
+        poll(HOUR)
+        answer = await self._called("send_load", asked)
+        return answer or LoadReport()
+
     @activity.defn(name="observe_step")
     async def observe_step(self, asked: ObserveStep) -> Observation:
         if activity.info().attempt == 1:
             await self._called("observe_step", asked)
             self._world.look(asked.weight, watch=asked.watch)
-        opinion = self._world.looking_at
-        quick = opinion.verdict.value == "ROLL_BACK"
-        patient = asked.watch or opinion.verdict.value == "HOLD"
+        judgement = _judgement(self._world.looking_at)
+        quick = judgement.verdict is Verdict.ROLL_BACK
+        patient = asked.watch or judgement.verdict is Verdict.HOLD
+        final = quick or not patient
+        early = asked.tells and not final and is_news(judgement, asked.told)
         whole = asked.ends_at - activity.info().scheduled_time
-        poll(asked.block if quick else whole if patient else asked.rules.min_bake)
+        lasts = whole if patient else asked.rules.min_bake
+        poll(asked.block if quick else asked.rules.silent_after if early else lasts)
         return Observation(
-            judgement=Judgement(
-                verdict=opinion.verdict,
-                reason=opinion.reason,
-                sentence=opinion.sentence,
-                evidence=0.0,
-                proof={},
-                thresholds=Thresholds(roll_back=100, promote=20),
-                counts={},
-                blocks=3,
-                elapsed=timedelta(0),
-            ),
-            state=asked.state or start(asked.rules, METRICS, asked.since),
+            judgement=judgement,
+            state=asked.state or _seen(start(asked.rules, METRICS, asked.since)),
             record=record(f"verdict-{asked.weight}"),
+            early=early,
         )
+
+    @activity.defn(name="record_promotion")
+    async def record_promotion(self, asked: PersonsPromotion) -> RecordReference:
+        await self._called("record_promotion", asked)
+        return record(f"promotion-{asked.weight}")
+
+
+def _seen(state: JudgeState) -> JudgeState:
+    """Stable answered 8000 requests, 4 of them badly."""
+    good = Counts(stable_requests=8000, stable_bad=4)
+    errors = state.metrics[ERRORS].model_copy(update={"good": good})
+    return state.model_copy(update={"metrics": state.metrics | {ERRORS: errors}})
+
+
+def _judgement(opinion: Opinion) -> Judgement:
+    return Judgement(
+        verdict=opinion.verdict,
+        reason=opinion.reason,
+        sentence=opinion.sentence,
+        evidence=0.0,
+        proof={},
+        thresholds=Thresholds(roll_back=100, promote=20),
+        counts={},
+        blocks=3,
+        elapsed=timedelta(0),
+    )
 
 
 def by_queue(world: World) -> Activities:
