@@ -451,6 +451,18 @@ async def test_datadog_tells_failures_that_a_counter_of_its_own_counts(tmp_path:
     assert "sum:messages_failed_total{" in double.asked[0]["query"]
 
 
+async def test_a_thousand_pods_of_long_names_fit_into_addresses_that_servers_take(
+    tmp_path: Path,
+) -> None:
+    story = {f"{'shop-checkout-' * 3}{n:020d}": Counted((10, 20)) for n in range(1000)}
+    async with running("prometheus", tmp_path) as (double, source):
+        double.story = {"one": Counted((1,))}
+        arm = await source.arm(asked(story, 2))
+    assert max(double.lengths) < 8_000
+    assert len(double.asked) == 3 * 1000 // 50
+    assert len(arm.counts) == 2 * 1000 // 50  # what each part answered, together
+
+
 async def test_many_pods_are_asked_for_in_parts(tmp_path: Path) -> None:
     story = {f"c{number}": Counted((1,)) for number in range(250)}
     async with running("datadog", tmp_path) as (double, source):
