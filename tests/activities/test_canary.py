@@ -452,6 +452,17 @@ async def test_a_first_release_that_nobody_asks_is_quiet_and_not_without_data(
     assert judgement.counts["errors"].canary_requests == 0
 
 
+async def test_where_nothing_is_judged_slow_a_canary_is_promoted_on_errors(
+    world: SandboxWorld,
+) -> None:
+    target = await canary_at(world, 10)
+    request = step(world, target, 10).with_(metrics=MetricsPlan(slow=False))
+    observation = await observed(world, request)
+    assert observation.judgement.verdict is Verdict.PROMOTE, observation.judgement.sentence
+    assert set(observation.state.metrics) == {"errors", RESTARTS}
+    assert await recomputed(world, target, observation) == observation.judgement
+
+
 async def test_a_service_that_is_measured_otherwise_is_not_judged_by_the_wrong_metric(
     world: SandboxWorld,
 ) -> None:
