@@ -73,6 +73,11 @@ class Demand:
             sample, read[0], read[1] if stable else None, seen, slow_above
         )
 
+    @property
+    def lag(self) -> timedelta:
+        """How late the source knows everything."""
+        return self._source.lag
+
     def answered(self, span: Span) -> Span:
         """The span until where the source knows everything by now."""
         return replace(span, until=span.until - self._source.lag)
