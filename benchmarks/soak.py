@@ -163,7 +163,12 @@ async def soaked(run: Run, world: SandboxWorld, client: Client, port: int) -> li
         before, begun = asked(world, port), datetime.now(UTC)
         handles = [
             await client.start_workflow(
-                Soaking.run, args=[request, run.windows], id=f"soak-{number}", task_queue=QUEUE
+                Soaking.run,
+                args=[request, run.windows],
+                id=f"soak-{number}",
+                task_queue=QUEUE,
+                # Releases begin at all times.
+                start_delay=run.window * number / run.soaks,
             )
             for number in range(run.soaks)
         ]
@@ -226,7 +231,7 @@ def figures(
     assert attempts >= 1, "Temporal's own count was not found"
     each = SOAKS / HALF_HOUR.total_seconds()
     kind = "with a probe" if run.probe else "without a probe"
-    late = (took - run.window * run.windows) / run.windows
+    late = (took - run.window * (run.windows + 1)) / run.windows
     counted = f"{windows} windows of {run.soaks} soaks on 1:{run.clock:g}, {kind}"
     return [
         Figure("metric queries per window", queries, "queries", None, counted),

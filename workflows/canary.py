@@ -33,7 +33,6 @@ class Promoting(Loading):
         super().__init__()
         self._steps_taken = 0
         self._brought_up = False
-        self._since: datetime | None = None
         self._judge: JudgeState | None = None
 
     async def _canary(self) -> Report:
@@ -132,7 +131,7 @@ class Promoting(Loading):
                 metrics=plan.metrics,
                 state=self._judge,
                 watch=guard or watch,
-                tells=self._tells and not self._is_under_load(weight),
+                tells=self._tells and not self._is_under_load(),
                 told=self._known_reason,
             ),
             queue=cluster_queue(PRODUCTION),
@@ -227,6 +226,8 @@ class Promoting(Loading):
         length = rest if watching else pace.step_deadline
         self._wait_note("the post-promotion watch", workflow.now() + length)
         observation = await self._observe(100, length, watch=watching)
+        if workflow.now() >= self._since + pace.watch:
+            observation = await self._under_load(100, observation, self._observe)
         return await self._conclude(100, observation, watch=True)
 
     async def _settle(self) -> Report:
