@@ -156,6 +156,8 @@ class Promoting(Observing):
         length = rest if watching else pace.step_deadline
         self._wait_note("the post-promotion watch", workflow.now() + length)
         observation = await self._observe(100, length, watch=watching)
+        if workflow.now() >= self._since + pace.watch:
+            observation = await self._under_load(100, observation, self._observe)
         return await self._conclude(100, observation, watch=True)
 
     async def _settle(self) -> Report:
