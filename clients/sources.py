@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from clients.datadog import Datadog
+from clients.http_json import HttpJson
 from clients.prometheus import Prometheus
-from domain.errors import PermanentFailure
-from domain.metrics.places import PrometheusPlace, SourcePlace
+from domain.metrics.places import DatadogPlace, PrometheusPlace, SourcePlace
 from domain.metrics.source import MetricSource
 
 
@@ -12,4 +13,6 @@ def source_at(place: SourcePlace) -> MetricSource:
     """A client of the source; nothing is asked yet."""
     if isinstance(place, PrometheusPlace):
         return Prometheus(place)
-    raise PermanentFailure(f"sources of kind {place.kind} are not spoken here; name another")
+    if isinstance(place, DatadogPlace):
+        return Datadog(place)
+    return HttpJson(place)

@@ -79,13 +79,19 @@ class Scrape:
 
 @dataclass(slots=True)
 class ArmReading:
-    """An arm's differences: per (pod, scrape) requests, per scrape restarts, per pod times."""
+    """An arm's differences: per (pod, scrape) requests, per scrape restarts, per pod times.
+
+    `measured` are pods whose requests are counted (of the others only restarts are known), `quiet`
+    those of them that have no series of requests yet.
+    """
 
     scrapes: dict[tuple[str, float], Scrape] = field(default_factory=dict)
     restarts: list[tuple[float, float]] = field(default_factory=list)
     times: dict[str, list[float]] = field(default_factory=dict)
+    measured: frozenset[str] = frozenset()
     quiet: tuple[str, ...] = ()
     counts_requests: bool = False
+    counts_restarts: bool = False
     is_of_proxies: bool = False
 
     def inside(self, start: float, end: float) -> dict[str, Scrape]:
@@ -131,7 +137,8 @@ def read(
             _tally(scrape, roles[id(item)], grown)
         for time in times if not own else ():
             reading.scrapes.setdefault((pod, time), Scrape())
-    reading.quiet = tuple(sorted(reading.times.keys() - members.keys()))
+    reading.measured = frozenset(reading.times)
+    reading.quiet = tuple(sorted(reading.measured - members.keys()))
     _name_doubts(arm, reading, window, faults)
     _read_restarts(arm, window, reading, faults)
     _refuse_impossible(reading.scrapes, faults)
@@ -155,31 +162,49 @@ def _name_doubts(arm: Arm, reading: ArmReading, window: Window, faults: Faults) 
 
 # What a series adds to: (requests, bad, timed, the edge it is under).
 _Role = tuple[bool, bool, bool, float | None]
+_NOTHING: _Role = (False, False, False, None)
 
 
 def _roles(arm: Arm, edges: frozenset[float]) -> dict[int, _Role]:
     """What each of the arm's series adds to; those that are not read are not in it."""
     measure, roles = arm.measure, dict[int, _Role]()
-    nothing = (False, False, False, None)
+    kind_of = _Kinds(measure)
     for one in arm.counts:
-        labels = one.labels
-        roles[id(one)] = (
-            nothing if measure.is_probe(labels) else (True, measure.is_bad(labels), False, None)
-        )
+        probe, bad = kind_of(one)
+        roles[id(one)] = _NOTHING if probe else (True, bad, False, None)
     apart = measure.failures_counted == "apart"
     for one in arm.failures:
-        probe = measure.is_probe(one.labels)
-        roles[id(one)] = nothing if probe else (apart, True, False, None)
+        probe, _ = kind_of(one)
+        roles[id(one)] = _NOTHING if probe else (apart, True, False, None)
+    alone = not arm.counts
     for one in arm.buckets:
-        labels = one.labels
-        edge = measure.edge(labels)
-        if edge == math.inf:
-            whole = (not arm.counts, not arm.counts and measure.is_bad(labels), True, None)
-            roles[id(one)] = nothing if measure.is_probe(labels) else whole
-        elif edge in edges:
-            probe = measure.is_probe(labels)
-            roles[id(one)] = nothing if probe else (False, False, False, edge)
+        edge = measure.edge(one.labels)
+        if edge not in edges and edge != math.inf:
+            continue
+        probe, bad = kind_of(one)
+        whole = (alone, alone and bad, True, None)
+        role = whole if edge == math.inf else (False, False, False, edge)
+        roles[id(one)] = _NOTHING if probe else role
     return roles
+
+
+class _Kinds:
+    """Whether a series counts probes, and whether bad requests: once per combination of labels."""
+
+    def __init__(self, measure: Measure) -> None:
+        told = {*measure.probes, *(name for entry in measure.bad for name in entry)}
+        self._names = sorted(told)
+        self._measure = measure
+        self._known: dict[tuple[str | None, ...], tuple[bool, bool]] = {}
+
+    def __call__(self, series: Series) -> tuple[bool, bool]:
+        labels = series.labels
+        key = tuple([labels.get(name) for name in self._names])
+        found = self._known.get(key)
+        if found is None:
+            found = self._measure.is_probe(labels), self._measure.is_bad(labels)
+            self._known[key] = found
+        return found
 
 
 def _members(arm: Arm, roles: Mapping[int, _Role], faults: Faults) -> dict[str, list[Series]]:
@@ -207,6 +232,7 @@ def _tally(scrape: Scrape, role: _Role, grown: float) -> None:
 
 def _read_restarts(arm: Arm, window: Window, reading: ArmReading, faults: Faults) -> None:
     for pod, members in by_pod(arm.restarts, faults):
+        reading.counts_restarts = True
         targets = scrape_times(members, ())[pod]
         reading.times.setdefault(pod, sorted({t for one in targets.values() for t in one}))
         born, counted = _born(arm, pod, window), (window.since, window.after)

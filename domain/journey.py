@@ -7,7 +7,7 @@ from datetime import timedelta
 from domain.commands import Change, eligible
 from domain.gates import Gate
 from domain.phases import Phase
-from domain.plan import HOUR, MINUTE, Factor, ServicePlan
+from domain.plan import HOUR, MINUTE, Factor, ServicePlan, SoakPlan
 from domain.policy import Policy, Role
 from domain.quantities import format_duration
 from domain.records import Record
@@ -165,13 +165,24 @@ def _soak(plan: ServicePlan) -> JourneyStep:
         phase=Phase.SOAK,
         title="soak",
         does=f"earn {format_duration(soak.duration)} of healthy time in windows of "
-        f"{format_duration(soak.window)}; an unhealthy window {rules[soak.on_unhealthy]}",
+        f"{format_duration(soak.window)}; an unhealthy window {rules[soak.on_unhealthy]}"
+        f"{_quiet_windows(soak)}",
         expected=pace.soak,
         worst=pace.soak_deadline,
         at_worst="rolls staging back",
         clock=_clock(plan.rehearsal.soak),
         undo="staging's traffic goes back to the old revision",
     )
+
+
+def _quiet_windows(soak: SoakPlan) -> str:
+    """What becomes of windows with too few requests."""
+    if not soak.least_requests:
+        return ""
+    told = f"; one with fewer than {soak.least_requests} requests earns nothing"
+    if soak.probe is None:
+        return told
+    return f"{told}: what is missing is sent, GET {soak.probe.path}"
 
 
 def _approval(plan: ServicePlan, policy: Policy, change: Change | None) -> JourneyStep:

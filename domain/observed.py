@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from pydantic import BaseModel
 
@@ -15,13 +16,18 @@ from domain.bundle import RecordReference
 from domain.canary import ERRORS, METRICS, RESTARTS, SLOW
 from domain.judge.counts import Block
 from domain.judge.decision import judge
+from domain.judge.rules import JudgeRules
 from domain.judge.state import JudgeState, next_step, observe, start
 from domain.judge.verdict import Judgement, Reason, Verdict
 from domain.records import Record
+from domain.samples import Samples
 from domain.steps import ObserveStep
 
 # Floats of another machine may differ in their last digits; nothing that was changed by hand does.
 SAME = 1e-9
+# What cannot be used is told by its latest examples.
+TOLD_LEFT_OUT = 3
+TOLD_LENGTH = 240
 # What states and judgements of older versions do not have: it is no difference that they lack it.
 ADDED_LATER = frozenset({"ratio", "ratios", "edges", "voted", "unequal"})
 
@@ -66,7 +72,33 @@ def begin(request: ObserveStep) -> JudgeState:
     return request.state
 
 
-def with_restarts(state: JudgeState, request: ObserveStep, blocks: Iterable[Block]) -> JudgeState:
+class Judged(Protocol):
+    """What is judged by rules: a release's step, or somebody else's rollout."""
+
+    @property
+    def rules(self) -> JudgeRules:
+        """The judge's rules of it."""
+
+
+def take_in(
+    state: JudgeState, request: Judged, blocks: Sequence[Block]
+) -> tuple[JudgeState, tuple[Block, ...]]:
+    """The judge after these blocks, and what of them it judged."""
+    state = with_restarts(state, request, blocks)
+    judged = tuple(known_to(state, block) for block in blocks)
+    for block in judged:
+        state = observe(state, request.rules, block)
+    return state, judged
+
+
+def unused(before: tuple[str, ...], samples: Samples) -> tuple[str, ...]:
+    """What of the source could not be used since the last block, the latest last."""
+    earlier = () if samples.blocks else before
+    named = [str(broken)[:TOLD_LENGTH] for broken in samples.broken]
+    return tuple(dict.fromkeys([*earlier, *named]))[-TOLD_LEFT_OUT:]
+
+
+def with_restarts(state: JudgeState, request: Judged, blocks: Iterable[Block]) -> JudgeState:
     """Judge restarts as well where the cluster counts them (kube-state-metrics is not everywhere).
 
     A metric joins before the first block or not at all: evidence may not be chosen afterwards.
@@ -105,9 +137,7 @@ def recompute(record: ObservedBlocks, earlier: Iterable[Block]) -> Recomputed:
     Raises PermanentFailure when a block does not fit the step or the blocks before it.
     """
     blocks, request = (*earlier, *record.blocks), record.step
-    state = with_restarts(begin(request), request, blocks)
-    for block in blocks:
-        state = observe(state, request.rules, block)
+    state, _ = take_in(begin(request), request, blocks)
     told = _of_its_time(state, record)
     judgement = spoken_of(judge(told, request.rules, record.judgement.elapsed), record.left_out)
     return Recomputed(

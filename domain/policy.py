@@ -45,6 +45,7 @@ class Floors(Record):
     """The loosest plan that the organisation accepts."""
 
     soak: PositiveDuration = 24 * HOUR
+    soak_window: PositiveDuration = Field(default=30 * MINUTE, description="longest window")
     quorum: Whole = Field(default=1, ge=0)
     first_step: Whole = Field(
         default=10, ge=1, le=100, description="largest first step, in percent"
@@ -178,6 +179,7 @@ def _durations(plan: ServicePlan, floors: Floors) -> Iterator[Violation]:
         if value < floor:
             yield _below(where, value, floor, format_duration)
     for where, value, ceiling in (
+        (("soak", "window"), plan.soak.window, floors.soak_window),
         (("limits", "p95"), plan.limits.p95, floors.p95),
         (("approval", "expires"), plan.approval.expires, floors.approval_expires),
     ):

@@ -11,6 +11,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
+from operator import gt, lt
 
 # Labels that tell who scraped, not what was counted: equal but for these is counted twice.
 SCRAPER_LABELS = frozenset(
@@ -43,7 +45,8 @@ class Broken:
     at: datetime
 
     def __str__(self) -> str:
-        return f"{self.series} of pod {self.pod or '?'} at {self.at.isoformat()}: {self.what}"
+        of_pod = f" of pod {self.pod}" if self.pod else ""
+        return f"{self.series}{of_pod} at {self.at.isoformat()}: {self.what}"
 
 
 class Faults:
@@ -79,33 +82,32 @@ class Faults:
 def by_pod(
     series: Iterable[Series], faults: Faults, ignored: frozenset[str] = SCRAPER_LABELS
 ) -> Iterator[tuple[str, list[Series]]]:
+    """The sound series of each pod; what is broken is named."""
     pods: dict[str, list[Series]] = {}
     identities: set[tuple[str, frozenset[tuple[str, str]]]] = set()
     for item in series:
         if not item.points:
             continue
-        labels = frozenset(pair for pair in item.labels.items() if pair[0] not in ignored)
+        labels = frozenset([pair for pair in item.labels.items() if pair[0] not in ignored])
         if (item.pod, labels) in identities:
             faults.throughout(item, "the same series twice: it is scraped by two jobs")
             continue
         identities.add((item.pod, labels))
-        if not _in_order(item.points):
+        times, values = zip(*item.points, strict=True)
+        if not _rise(times):
             faults.throughout(item, "scrapes are repeated or out of order")
             continue
-        for time, value in item.points:
-            if not 0 <= value <= LARGEST_COUNT:
-                faults.at(item, f"value {value:g} is not a count", time)
+        # min and max overlook NaN, a sum does not.
+        if not (min(values) >= 0 and sum(values) <= LARGEST_COUNT):
+            for time, value in item.points:
+                if not _is_count(value):
+                    faults.at(item, f"value {value:g} is not a count", time)
         pods.setdefault(item.pod, []).append(item)
     yield from pods.items()
 
 
-def _in_order(points: tuple[tuple[float, float], ...]) -> bool:
-    before = -math.inf
-    for time, _ in points:
-        if time <= before:
-            return False
-        before = time
-    return True
+def _rise(times: tuple[float, ...]) -> bool:
+    return all(map(lt, times, times[1:]))
 
 
 def _is_count(value: float) -> bool:
@@ -130,13 +132,13 @@ def scrape_times(series: Iterable[Series], up: Iterable[Series]) -> Times:
     found: dict[str, dict[Target, set[float]]] = {}
     for item in series:
         times = found.setdefault(item.pod, {}).setdefault(target_of(item), set())
-        times.update(time for time, _ in item.points)
+        times.update([time for time, _ in item.points])
     counted = {pod: set(targets) for pod, targets in found.items()}
     for item in up:
         own, target = counted.get(item.pod), target_of(item)
         if own is None or target in own:
             times = found.setdefault(item.pod, {}).setdefault(target, set())
-            times.update(time for time, value in item.points if value == 1)
+            times.update([time for time, value in item.points if value == 1])
     return {
         pod: {target: sorted(times) for target, times in targets.items()}
         for pod, targets in found.items()
@@ -158,10 +160,11 @@ def differences(
     change, counted = (moment.timestamp() - TIMING_SLACK for moment in between)
     for item in members:
         first = bisect_left(item.points, (counted,))
-        previous = _base(targets.get(target_of(item), []), item.points[0][0], born)
         if first > 0:
             before = item.points[first - 1]
             previous = before if _is_count(before[1]) else None
+        else:
+            previous = _base(targets.get(target_of(item), []), item.points[0][0], born)
         for time, value in item.points[first:]:
             if not _is_count(value):
                 previous = None
@@ -176,11 +179,12 @@ def differences(
 def _resets(members: list[Series]) -> set[float]:
     found: set[float] = set()
     for item in members:
-        before = -math.inf
-        for time, value in item.points:
+        values = [value for _, value in item.points]
+        if not any(map(gt, values, values[1:])):
+            continue
+        for (_, before), (time, value) in pairwise(item.points):
             if 0 <= value < before:
                 found.add(time)
-            before = value
     return found
 
 

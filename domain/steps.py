@@ -195,7 +195,7 @@ class Settle(Record):
 
 
 class EarnWindow(Record):
-    """Watch one window of staging time; `ends_at` is wall-clock time."""
+    """Watch one window of staging time, of about `length`; `starts_at` is wall-clock time."""
 
     target: RevisionRequest
     starts_at: datetime

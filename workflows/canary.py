@@ -8,12 +8,15 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.observer import Observer
     from activities.revisions import Revisions
     from domain.canary import known_of_stable
     from domain.decisions import Report, Signal
     from domain.environments import Environment, cluster_queue
     from domain.gates import Gate, GateMode
     from domain.journal import RestoreCapacity
+    from domain.judge.rules import STALE_PART_OF_DEADLINE
+    from domain.observer import Fitness, VerifyObserver
     from domain.steps import Settle
     from workflows import options
     from workflows.build import closed, completed
@@ -28,12 +31,14 @@ class Promoting(Observing):
         super().__init__()
         self._steps_taken = 0
         self._brought_up = False
+        self._observer_verified = False
+        self._observer_silent = False
 
     async def _canary(self) -> Report:
         """Take the plan's steps; a first release has nothing to compare with and goes 0 -> 100."""
         stable = self._state.stable[PRODUCTION]
         steps = self._state.request.plan.canary.steps if stable else (100,)
-        problem = await self._bring_up(first_weight=steps[0])
+        problem = await self._bring_up(first_weight=steps[0]) or await self._verify_observer()
         if problem is not None:
             return problem
         for weight in steps[self._steps_taken :]:
@@ -57,6 +62,33 @@ class Promoting(Observing):
         preview = await self._check(PRODUCTION, "preview", smoke)
         self._brought_up = True
         return None if preview.passed else closed(preview.sentence)
+
+    async def _verify_observer(self) -> Report | None:
+        """No user is sent to a canary that the judge would not see, or would mistake for others."""
+        if self._observer_verified or not workflow.patched("verify-observer"):
+            return None
+        target, plan = self._target(PRODUCTION), self._state.request.plan
+        # A silent source is told soon, and then waited for without filling the history.
+        part = 1 if self._observer_silent else STALE_PART_OF_DEADLINE
+        report = await self._watch_for(
+            Observer.verify_observer,
+            VerifyObserver(
+                target=target,
+                slow_above=plan.limits.p95,
+                ends_at=workflow.now() + plan.pace.step_deadline / part,
+                metrics=plan.metrics,
+                quiet_allowed=plan.canary.on_quiet == "synthetic",
+            ),
+            queue=cluster_queue(PRODUCTION),
+            options=options.OBSERVE,
+            summary=f"does the observer see {target.revision}?",
+        )
+        if report is None or report.fitness is Fitness.silent:
+            self._observer_silent = True
+            told = report.sentence if report else "it was not asked to the end"
+            return Report(signal=Signal.NO_EVIDENCE, sentence=told)
+        self._observer_verified = report.fitness is Fitness.fit
+        return None if self._observer_verified else closed(report.sentence)
 
     async def _hold_capacity(self) -> None:
         """Stable keeps the pods it needs for all traffic until the release has settled."""
@@ -92,6 +124,7 @@ class Promoting(Observing):
         self._wait_note(f"a verdict at {weight} %", workflow.now() + length)
         observed_only = self._mode_of(Gate.CANARY) is GateMode.OBSERVE
         observation = await self._observe(weight, length, watch=observed_only)
+        observation = await self._under_load(weight, observation, self._observe)
         while promotes(observation) and self._state.paused_by is not None:
             self._wait_note(f"resume (paused by {self._state.paused_by.principal})")
             guarded = await self._observe(weight, length, guard=True)

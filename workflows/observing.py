@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.steps import Observation, ObserveStep, PersonsPromotion
     from workflows import options
     from workflows.build import completed
-    from workflows.deploying import Deploying
+    from workflows.load import Loading
 
 PRODUCTION = Environment.PRODUCTION
 
@@ -35,7 +35,7 @@ WOULD_HAVE = {
 LOOK_WHILE_ASKED = HOUR
 
 
-class Observing(Deploying):
+class Observing(Loading):
     """Base of the stages that judge; one verdict per step, whoever gives it."""
 
     def __init__(self) -> None:
@@ -49,25 +49,23 @@ class Observing(Deploying):
     ) -> Observation | None:
         """Judge for a while; a guard looks only for reasons to roll back, until resumed."""
         target, plan = self._target(PRODUCTION), self._state.request.plan
+        since = self._since or workflow.now()
+        compared = target.stable is not None
+        rules = judge_rules(plan, weight, has_stable=compared, last_known=self._last_known)
         observation = await self._watch_for(
             Canary.observe_step,
             ObserveStep(
                 target=target,
                 weight=weight,
-                rules=judge_rules(
-                    plan,
-                    weight,
-                    has_stable=target.stable is not None,
-                    last_known=self._last_known,
-                ),
-                since=self._since or workflow.now(),
+                rules=self._as_loaded(rules, weight, since),
+                since=since,
                 ends_at=workflow.now() + length,
                 block=plan.pace.block,
                 slow_above=plan.limits.p95,
                 metrics=plan.metrics,
                 state=self._judge,
                 watch=guard or watch,
-                tells=self._tells,
+                tells=self._tells and not self._is_under_load(weight),
                 told=self._known_reason,
             ),
             queue=cluster_queue(PRODUCTION),

@@ -77,7 +77,9 @@ class Staging(Deploying):
     async def _soak(self) -> Report:
         """Earn the plan's healthy time in windows; abort, pause and skip are heard in between."""
         plan = self._state.request.plan
-        progress = self._state.soak or SoakProgress(goal=plan.pace.soak)
+        progress = self._state.soak or SoakProgress(
+            goal=plan.pace.soak, bundle=str(self._target(STAGING).bundle)
+        )
         while not progress.is_earned and self._soak_skip is None:
             if self._state.paused_by is not None:
                 self._window_end = None
@@ -92,6 +94,8 @@ class Staging(Deploying):
                     return problem
                 break
             progress = await self._earn_window(progress)
+            if progress.drift:
+                return closed(f"what soaked is not the bundle any more: {progress.drift}")
         await self._leave(STAGING)
         if self._soak_skip is not None:
             reason = self._soak_skip.command.statement.reason
@@ -114,9 +118,10 @@ class Staging(Deploying):
         )
         if window is None:
             return progress
-        self._window_end = starts_at + length
+        self._window_end = starts_at + window.length
+        said_before = window.is_unknown and window.sentence == progress.last
         progress = progress.add(window, plan.soak.on_unhealthy)
-        if not window.healthy:
+        if not window.healthy and not said_before:
             self._tell(f"soak: {window.sentence}; {progress.sentence}")
         self._change(soak=progress, sentence=progress.sentence)
         return progress

@@ -1,7 +1,7 @@
 """How requests are counted by one convention: metric names, labels, units, and what is bad.
 
-Labels and names are written as a Prometheus shows them. `domain.samples` judges every convention
-by this one description.
+Labels and names are written as the source shows them (dots are Datadog's). `domain.samples` judges
+every convention by this one description.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field
 from domain.records import Record
 
 METRIC = r"^[a-zA-Z_:][a-zA-Z0-9_:.]*$"
-LABEL = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
+LABEL = r"^[a-zA-Z_][a-zA-Z0-9_.]*$"
 SECONDS_OF = {"s": 1.0, "ms": 1000.0}
 
 MetricName = Annotated[str, Field(pattern=METRIC, max_length=200)]

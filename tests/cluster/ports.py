@@ -7,9 +7,9 @@ import random
 import socket
 
 from domain.errors import PermanentFailure
-from starter.ports import HOST as HOST
-from starter.ports import UNASSIGNED
+from starter import ports as sandbox
 
+HOST = sandbox.HOST
 _ATTEMPTS = 200
 _given: set[int] = set()
 
@@ -18,7 +18,7 @@ def free(count: int) -> tuple[int, ...]:
     """That many free ports, given to nobody else of this process; PermanentFailure without any."""
     found: set[int] = set()
     for _ in range(_ATTEMPTS * count):
-        port = random.choice(UNASSIGNED)  # noqa: S311 - a spread, not a secret
+        port = random.choice(sandbox.UNASSIGNED)  # noqa: S311 - a spread, not a secret
         if port not in _given and is_free(port):
             found.add(port)
             _given.add(port)

@@ -20,6 +20,9 @@ from domain.judge.counts import Counts
 from domain.judge.state import JudgeState, start
 from domain.judge.verdict import Judgement, Thresholds, Verdict
 from domain.lane import HolderEnd
+from domain.load import LoadReport, SendLoad
+from domain.observer import Fitness, ObserverReport, VerifyObserver
+from domain.plan import HOUR
 from domain.records import digest_of
 from domain.release import RollbackRehearsal
 from domain.scan import ScanSummary
@@ -280,6 +283,21 @@ class Production(Deploying):
         if void is None and asked.stable != self._cluster.stable():
             return "the stable revision changed"
         return None if void is None else str(void)
+
+    @activity.defn(name="verify_observer")
+    async def verify_observer(self, asked: VerifyObserver) -> ObserverReport:
+        report = await self._called("verify_observer", asked)
+        if isinstance(report, ObserverReport):
+            return report
+        return ObserverReport(fitness=Fitness.fit, sentence="it sees each arm's pods")
+
+    @activity.defn(name="send_load")
+    async def send_load(self, asked: SendLoad) -> LoadReport:
+        if activity.info().attempt == 1:
+            await self._called("send_load begins", asked)
+        poll(HOUR)
+        answer = await self._called("send_load", asked)
+        return answer or LoadReport()
 
     @activity.defn(name="observe_step")
     async def observe_step(self, asked: ObserveStep) -> Observation:

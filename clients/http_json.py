@@ -1,0 +1,72 @@
+"""A source that answers our own small protocol by HTTP (docs/metrics-source.schema.json)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import ValidationError
+
+from clients.source_http import REQUEST_TIMEOUT, SourceConnection, named
+from domain.errors import PermanentFailure, ReleaseError
+from domain.metrics.http_json import HttpJsonAnswer, arm_of
+from domain.metrics.places import HttpJsonPlace
+from domain.metrics.source import Asked
+from domain.samples import SERIES_LIMIT, Arm
+
+
+class HttpJson:
+    """One address that counts for us; what is measured is its own business. Safe to share."""
+
+    def __init__(self, place: HttpJsonPlace, *, timeout: timedelta = REQUEST_TIMEOUT) -> None:
+        self._place = place
+        self._http = SourceConnection(
+            "http-json", place, headers=named(), query_key="arm", timeout=timeout
+        )
+
+    @property
+    def lag(self) -> timedelta:
+        """What is younger may still be missing."""
+        return self._place.lag
+
+    async def arm(self, asked: Asked) -> Arm:
+        """The arm's counts as running sums; PermanentFailure when it counts pods of others."""
+        parameters = {
+            "arm": asked.arm,
+            "namespace": asked.namespace,
+            "pods": ",".join(sorted(asked.pods)),
+            "from": f"{asked.span.seen_from.timestamp():.3f}",
+            "until": f"{asked.span.until.timestamp():.3f}",
+        }
+        answer = await self._answer(parameters, asked.arm)
+        if strangers := sorted(answer.pods.keys() - asked.pods.keys()):
+            raise PermanentFailure(
+                f"{self._http.said} counts pod {strangers[0]} for {asked.arm}, which has it not: it"
+                " must answer for the pods that it is asked for, and no others"
+            )
+        if (found := sum(len(pod.intervals) for pod in answer.pods.values())) > SERIES_LIMIT:
+            raise PermanentFailure(
+                f"{self._http.said} answered {found:,} intervals for {asked.arm}, more than the"
+                f" limit of {SERIES_LIMIT:,}: make them longer"
+            )
+        return arm_of(answer, asked.pods)
+
+    async def is_ready(self) -> bool:
+        """Whether it answers a question about no pod."""
+        try:
+            await self._answer({"arm": "", "namespace": "", "pods": "", "from": "0", "until": "0"})
+        except ReleaseError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()
+
+    async def _answer(self, parameters: dict[str, str], asked: str = "/") -> HttpJsonAnswer:
+        said = await self._http.json("", parameters, asked)
+        try:
+            return HttpJsonAnswer.model_validate(said)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the answer"
+            self._http.wrong_shape(asked, f"{where}: {first['msg']}")
