@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from clients.source_http import REQUEST_TIMEOUT, SourceConnection
+from clients.source_http import REQUEST_TIMEOUT, SourceConnection, named
 from domain.errors import PermanentFailure, ReleaseError
 from domain.metrics.measure import Measure
 from domain.metrics.places import DatadogPlace
@@ -53,7 +53,9 @@ class Datadog:
     def __init__(self, place: DatadogPlace, *, timeout: timedelta = REQUEST_TIMEOUT) -> None:
         self._place = place
         keys = {"DD-API-KEY": place.api_key_file, "DD-APPLICATION-KEY": place.app_key_file}
-        self._http = SourceConnection("Datadog", place, secret_headers=keys, timeout=timeout)
+        self._http = SourceConnection(
+            "Datadog", place, headers=named(), secret_headers=keys, timeout=timeout
+        )
 
     @property
     def lag(self) -> timedelta:
@@ -79,7 +81,7 @@ class Datadog:
                 Series(pod, {}, tuple((end, 1.0) for end in one.ends)) for pod, one in found.items()
             ),
             started=asked.pods,
-            measure=measure.with_(latency=None),
+            measure=measure,
         )
 
     async def is_ready(self) -> bool:
@@ -160,6 +162,11 @@ def _refuse_unspeakable(measure: Measure) -> None:
         raise PermanentFailure(
             f"metrics {measure.name} tell the arms by a proxy's label, Datadog is asked by pod:"
             " name a counter of the service's own in the plan's metrics"
+        )
+    if measure.tells_slow:
+        raise PermanentFailure(
+            f"metrics {measure.name} tell slow requests by a histogram's buckets, Datadog keeps"
+            " none: say `slow: false` in the plan's metrics"
         )
     if measure.requests is None:
         raise PermanentFailure(

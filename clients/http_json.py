@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
-from clients.source_http import REQUEST_TIMEOUT, SourceConnection
+from clients.source_http import REQUEST_TIMEOUT, SourceConnection, named
 from domain.errors import PermanentFailure, ReleaseError
 from domain.metrics.http_json import HttpJsonAnswer, arm_of
 from domain.metrics.places import HttpJsonPlace
@@ -19,7 +19,9 @@ class HttpJson:
 
     def __init__(self, place: HttpJsonPlace, *, timeout: timedelta = REQUEST_TIMEOUT) -> None:
         self._place = place
-        self._http = SourceConnection("http-json", place, query_key="arm", timeout=timeout)
+        self._http = SourceConnection(
+            "http-json", place, headers=named(), query_key="arm", timeout=timeout
+        )
 
     @property
     def lag(self) -> timedelta:
@@ -40,6 +42,11 @@ class HttpJson:
             raise PermanentFailure(
                 f"{self._http.said} counts pod {strangers[0]} for {asked.arm}, which has it not: it"
                 " must answer for the pods that it is asked for, and no others"
+            )
+        if asked.measure.tells_slow and answer.lacks_durations:
+            raise PermanentFailure(
+                f"{self._http.said} tells no durations (`under`) of the requests of {asked.arm}:"
+                " add them, or say `slow: false` in the plan's metrics"
             )
         if (found := sum(len(pod.intervals) for pod in answer.pods.values())) > SERIES_LIMIT:
             raise PermanentFailure(

@@ -9,6 +9,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from pydantic import BaseModel
 
@@ -16,15 +17,21 @@ from domain.bundle import RecordReference
 from domain.canary import ERRORS, METRICS, RESTARTS, SLOW
 from domain.judge.counts import Block
 from domain.judge.decision import judge
+from domain.judge.rules import JudgeRules
 from domain.judge.state import JudgeState, next_step, observe, start
 from domain.judge.verdict import Judgement, Reason, Verdict
+from domain.metrics.measure import Measure
 from domain.records import Record
+from domain.samples import Samples
 from domain.steps import ObserveStep
 
 # Floats of another machine may differ in their last digits; nothing that was changed by hand does.
 SAME = 1e-9
+# What cannot be used is told by its latest examples.
+TOLD_LEFT_OUT = 3
+TOLD_LENGTH = 240
 # What states and judgements of older versions do not have: it is no difference that they lack it.
-ADDED_LATER = frozenset({"ratio", "ratios", "edges", "voted", "unequal"})
+ADDED_LATER = frozenset({"ratio", "ratios", "edges", "voted", "unequal", "against", "stakes"})
 
 
 class BlockChunk(Record):
@@ -59,7 +66,7 @@ class Recomputed(Record):
 def begin(request: ObserveStep) -> JudgeState:
     """Where the judge stands before the request's first block."""
     if request.state is None:
-        return start(request.rules, (ERRORS, SLOW), request.since)
+        return start(request.rules, judged_metrics(request.metrics.measure), request.since)
     if request.state.since < request.since:
         # Clocks of Temporal and Prometheus may differ by a moment.
         since = max(request.since, request.state.until or request.since)
@@ -67,7 +74,33 @@ def begin(request: ObserveStep) -> JudgeState:
     return request.state
 
 
-def with_restarts(state: JudgeState, request: ObserveStep, blocks: Iterable[Block]) -> JudgeState:
+class Judged(Protocol):
+    """What is judged by rules: a release's step, or somebody else's rollout."""
+
+    @property
+    def rules(self) -> JudgeRules:
+        """The judge's rules of it."""
+
+
+def take_in(
+    state: JudgeState, request: Judged, blocks: Sequence[Block]
+) -> tuple[JudgeState, tuple[Block, ...]]:
+    """The judge after these blocks, and what of them it judged."""
+    state = with_restarts(state, request, blocks)
+    judged = tuple(known_to(state, block) for block in blocks)
+    for block in judged:
+        state = observe(state, request.rules, block)
+    return state, judged
+
+
+def unused(before: tuple[str, ...], samples: Samples) -> tuple[str, ...]:
+    """What of the source could not be used since the last block, the latest last."""
+    earlier = () if samples.blocks else before
+    named = [str(broken)[:TOLD_LENGTH] for broken in samples.broken]
+    return tuple(dict.fromkeys([*earlier, *named]))[-TOLD_LEFT_OUT:]
+
+
+def with_restarts(state: JudgeState, request: Judged, blocks: Iterable[Block]) -> JudgeState:
     """Judge restarts as well where the cluster counts them (kube-state-metrics is not everywhere).
 
     A metric joins before the first block or not at all: evidence may not be chosen afterwards.
@@ -75,8 +108,17 @@ def with_restarts(state: JudgeState, request: ObserveStep, blocks: Iterable[Bloc
     counted = any(RESTARTS in block.counts for block in blocks)
     none_judged = state.until is None and not state.rollout_blocks
     if counted and none_judged and RESTARTS not in state.metrics:
-        return start(request.rules, METRICS, state.since)
+        metrics = tuple(one for one in METRICS if one in state.metrics or one == RESTARTS)
+        return start(request.rules, metrics, state.since)
     return state
+
+
+def judged_metrics(measure: Measure) -> tuple[str, ...]:
+    """What a service's convention tells, and is therefore waited for; restarts join by themselves.
+
+    A metric that no source tells would hold every step for want of data on it.
+    """
+    return (ERRORS, SLOW) if measure.tells_slow else (ERRORS,)
 
 
 def known_to(state: JudgeState, block: Block) -> Block:
@@ -119,7 +161,7 @@ def judged(record: ObservedBlocks, blocks: Sequence[Block]) -> Iterator[JudgeSta
     state = with_restarts(begin(request), request, blocks)
     yield state
     for block in blocks:
-        state = observe(state, request.rules, block)
+        state = observe(state, request.rules, known_to(state, block))
         yield state
 
 

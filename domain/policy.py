@@ -10,8 +10,10 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from domain.plan import HOUR, MINUTE, CanaryPlan, ServicePlan
+from domain.gates import Gates
+from domain.plan import HOUR, MINUTE, CanaryPlan, Ratio, ServicePlan
 from domain.quantities import (
+    Duration,
     OpenShare,
     PositiveDuration,
     Share,
@@ -44,6 +46,7 @@ class Floors(Record):
     """The loosest plan that the organisation accepts."""
 
     soak: PositiveDuration = 24 * HOUR
+    soak_window: PositiveDuration = Field(default=30 * MINUTE, description="longest window")
     quorum: Whole = Field(default=1, ge=0)
     first_step: Whole = Field(
         default=10, ge=1, le=100, description="largest first step, in percent"
@@ -55,11 +58,19 @@ class Floors(Record):
     )
     min_requests: Whole = Field(default=20, ge=1, description="fewer may not be called traffic")
     watch: PositiveDuration = 30 * MINUTE
+    alpha: OpenShare = Field(
+        default=0.01, description="smallest alpha: a smaller one rolls bad canaries back later"
+    )
+    beta: OpenShare = Field(default=0.05, description="largest share of bad canaries promoted")
+    tolerance: Ratio = Field(default=1.1, description="most that is not held against a canary")
+    warm_up: Duration = Field(default=5 * MINUTE, description="longest time not judged in a step")
+    ignored: OpenShare = Field(default=0.001, description="largest of a plan's canary.floors")
     coverage: Share = 0.80
     errors: OpenShare = 0.01
     p95: PositiveDuration = timedelta(milliseconds=500)
     scan: Literal["critical", "high"] = "critical"
     approval_expires: PositiveDuration = 24 * HOUR
+    gates: Gates = Field(default=Gates(), description="the weakest mode of each gate")
 
 
 class Policy(Record):
@@ -140,6 +151,9 @@ def violations(plan: ServicePlan, policy: Policy) -> Iterator[Violation]:
     if plan.approval.quorum < floors.quorum:
         yield _below(("approval", "quorum"), plan.approval.quorum, floors.quorum, str)
     yield from _canary(plan.canary, floors)
+    for gate in plan.gates.weaker_than(floors.gates):
+        mode, weakest = plan.gates.mode_of(gate), floors.gates.mode_of(gate)
+        yield Violation(("gates", gate), f"{mode} is weaker than the policy's {weakest}")
 
 
 def _tests(plan: ServicePlan, floors: Floors) -> Iterator[Violation]:
@@ -161,6 +175,21 @@ def _canary(canary: CanaryPlan, floors: Floors) -> Iterator[Violation]:
         yield Violation(where, f"has {len(canary.steps)} steps, the policy wants {floors.steps}")
     if canary.min_requests < floors.min_requests:
         yield _below(("canary", "min_requests"), canary.min_requests, floors.min_requests, str)
+    yield from _judging(canary, floors)
+
+
+def _judging(canary: CanaryPlan, floors: Floors) -> Iterator[Violation]:
+    if canary.alpha < floors.alpha:
+        yield _below(("canary", "alpha"), canary.alpha, floors.alpha, format_share)
+    if canary.beta > floors.beta:
+        yield _above(("canary", "beta"), canary.beta, floors.beta, format_share)
+    if canary.tolerance > floors.tolerance:
+        yield _above(("canary", "tolerance"), canary.tolerance, floors.tolerance, "{:g}".format)
+    if canary.warm_up > floors.warm_up:
+        yield _above(("canary", "warm_up"), canary.warm_up, floors.warm_up, format_duration)
+    for metric, share in canary.floors.items():
+        if share > floors.ignored:
+            yield _above(("canary", "floors", metric), share, floors.ignored, format_share)
 
 
 def _durations(plan: ServicePlan, floors: Floors) -> Iterator[Violation]:
@@ -173,6 +202,7 @@ def _durations(plan: ServicePlan, floors: Floors) -> Iterator[Violation]:
         if value < floor:
             yield _below(where, value, floor, format_duration)
     for where, value, ceiling in (
+        (("soak", "window"), plan.soak.window, floors.soak_window),
         (("limits", "p95"), plan.limits.p95, floors.p95),
         (("approval", "expires"), plan.approval.expires, floors.approval_expires),
     ):

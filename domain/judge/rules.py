@@ -8,6 +8,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from domain.judge.known import LastKnown
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[timedelta, Field(gt=timedelta(0))]
 NotNegative = Annotated[timedelta, Field(ge=timedelta(0))]
@@ -39,6 +41,13 @@ class Control(StrEnum):
     baseline = "baseline"  # stable's version in pods as young as the canary's
 
 
+class Stakes(StrEnum):
+    """How much the regression bets venture on one block."""
+
+    fixed = "fixed"  # by its alternative alone: rollouts begun before there was a choice
+    counted = "counted"  # more on a block with more bad events, whichever arm they fell on
+
+
 class JudgeRules(BaseModel):
     """Error rates, margins, limits and times of one step.
 
@@ -47,7 +56,14 @@ class JudgeRules(BaseModel):
     where no stable serves beside the canary (first release, 100 %): then the limits alone judge.
     `arms` is how many canaries of a train or wave are judged at once: they share alpha. `control`
     says what the blocks' "stable" counts are those of. `pod_votes` compares pods one by one where
-    blocks carry them and their traffic is about equal.
+    blocks carry them and their traffic is about equal, and may then roll back after
+    `min_voted_blocks` (None: `min_blocks`). `stakes` counts when the rollout begins.
+    `warm_up_blocks` are left out of the metrics `warmed` alone (None: of all), those within
+    `warm_up` of all. Evidence is suspicion once `suspect_blocks` blocks spoke against the canary.
+    `last_known` is what the old revision counted before, for where it serves no more beside the
+    canary; `worse_than_known` times its bad share rolls back also within the limit.
+
+    Defaults are those of records that lack a field: recomputed, they must give the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,13 +83,19 @@ class JudgeRules(BaseModel):
     min_requests: Annotated[int, Field(ge=1)] = 20
     warm_up_blocks: Annotated[int, Field(ge=0)] = 1
     warm_up: NotNegative = timedelta(0)
+    warmed: tuple[str, ...] | None = None
     min_blocks: Annotated[int, Field(ge=1)] = 3
+    min_voted_blocks: Annotated[int, Field(ge=1)] | None = None
+    suspect_blocks: Annotated[int, Field(ge=1)] = 1
+    stakes: Stakes = Stakes.fixed
     on_quiet: OnQuiet = OnQuiet.advance
     promote: PromoteBy = PromoteBy.any
     control_arm: bool = True
     pod_votes: bool = True
     arms: Annotated[int, Field(ge=1)] = 1
     control: Control = Control.stable
+    last_known: dict[str, LastKnown] = Field(default_factory=dict)
+    worse_than_known: Annotated[float, Field(gt=1)] = 5.0
 
     @model_validator(mode="after")
     def _margin_has_its_process(self) -> Self:
@@ -88,6 +110,19 @@ class JudgeRules(BaseModel):
     def roll_back_at(self) -> float:
         """Evidence of regression that rolls back: 1 / alpha, of k arms k / alpha (Bonferroni)."""
         return self.arms / self.alpha
+
+    def bar(self, metric: str) -> float | None:
+        """The bad share above which the canary is rolled back where no arm serves beside it.
+
+        The limit; less where the old revision was much better than it, more where the old one was
+        surely over it too (then something that both need is down). None without a limit.
+        """
+        limit, known = self.limits.get(metric), self.last_known.get(metric)
+        if limit is None or known is None:
+            return limit
+        if not known.over:
+            return min(limit, self.worse_than_known * known.most)
+        return max(limit, self.rho0 * known.least)
 
     @property
     def promote_at(self) -> float:
