@@ -47,6 +47,8 @@ class SoakClock(Record):
     on_unhealthy: str
     last: str
     sentence: str
+    unknown: timedelta
+    drift: str = ""
     skipped: str = ""
 
 

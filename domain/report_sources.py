@@ -233,6 +233,8 @@ def _soak(
         on_unhealthy=rules.on_unhealthy,
         last=progress.last,
         sentence=progress.sentence,
+        unknown=progress.unknown,
+        drift=progress.drift,
         skipped=skipped,
     )
 

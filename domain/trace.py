@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from pydantic import Field
+
 from domain.bundle import RecordReference
 from domain.errors import PermanentFailure
 from domain.judge.case import Case
@@ -27,6 +29,8 @@ ASSUMES: dict[Reason, str] = {
     " blocks where pods are not compared one by one",
     Reason.over_limit: "looks at the canary alone: nothing served beside it; true for every"
     " pattern of errors inside a block, asked at any time",
+    Reason.worse_than_known: "looks at the canary alone, against what the old revision counted"
+    " before it: nothing serves beside it; assumes that nothing else has changed since",
     Reason.relative: "compares the arms block by block, each block one vote; assumes nothing about"
     " the baseline, asked at any time",
     Reason.within_limit: "looks at the canary alone, against the plan's limits; assumes that"
@@ -71,6 +75,8 @@ class Stretch(Record):
 class Trace(Record):
     """One stored verdict with the way to it; `differences` are to what was stored.
 
+    `bars` are shares that roll back where they are not the limits: by what the old revision was.
+
     `problem` says why it could not be recomputed: then there are no points.
     """
 
@@ -93,6 +99,7 @@ class Trace(Record):
     margin: float
     compared: bool
     limits: dict[str, float]
+    bars: dict[str, float] = Field(default_factory=dict)
     ratios: dict[str, RatioInterval]
     blocks: int = 0
     points: tuple[Point, ...] = ()
@@ -147,8 +154,16 @@ def _told(record: ObservedBlocks, reference: RecordReference) -> Trace:
         margin=step.rules.margin,
         compared=step.rules.control_arm,
         limits=step.rules.limits,
+        bars=_bars(step.rules),
         ratios=said.ratios,
     )
+
+
+def _bars(rules: JudgeRules) -> dict[str, float]:
+    if rules.control_arm:
+        return {}
+    bars = {name: rules.bar(name) for name in rules.limits}
+    return {name: b for name, b in bars.items() if b is not None and b != rules.limits[name]}
 
 
 def _recomputed(plain: Trace, record: ObservedBlocks, blocks: Sequence[Block]) -> Trace:

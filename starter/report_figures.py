@@ -162,16 +162,20 @@ def _shares(common: Frame) -> Iterator[Figure]:
         )
         curves = tuple(curve for one in drawn if (curve := common.curve(*one)).dots)
         limits = {m.trace.limits[name] for m in common.moments if name in m.trace.limits}
+        bars = {m.trace.bars[name] for m in common.moments if name in m.trace.bars}
         yield Figure(
             key=f"share-{name}",
             title=SHARE_TITLES.get(name, f"{name}: share that was bad"),
             told="of each arm, block by block and over the step so far",
             panels=common.panels,
             curves=curves,
-            thresholds=tuple(Threshold(v, f"the plan's limit: {100 * v:g} %") for v in limits),
+            thresholds=(
+                *(Threshold(v, f"the plan's limit: {100 * v:g} %") for v in sorted(limits)),
+                *(Threshold(v, f"by last known good: {100 * v:.3g} %") for v in sorted(bars)),
+            ),
             bands=common.bands,
             low=0.0,
-            high=_top(curves, limits),
+            high=_top(curves, limits | bars),
             percent=True,
             table=_share_table(common, name),
         )

@@ -164,6 +164,10 @@ def soak_facts(soak: SoakClock, clock: str) -> Iterator[tuple[str, str]]:
     rules = {"pause": "does not count", "reset": "starts the soak again",
              "credit": "is taken off what was earned"}  # fmt: skip
     yield "an unhealthy window", rules.get(soak.on_unhealthy, soak.on_unhealthy)
+    if soak.unknown:
+        yield "not known", f"{lasted(soak.unknown, clock)}: neither earned nor lost"
+    if soak.drift:
+        yield "drift", soak.drift
     if soak.resets:
         yield "started again", f"{soak.resets} times"
     if soak.skipped:

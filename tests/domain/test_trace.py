@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.judge import Block, Counts, Reason
+from domain.judge.known import LastKnown
 from domain.observed import recompute
 from domain.trace import ASSUMES, HELD, trace
 from tests.support.judged_releases import (
@@ -103,8 +104,18 @@ def test_a_changed_block_is_named_by_what_differs() -> None:
 
 
 def test_every_rule_that_promotes_or_rolls_back_says_what_it_assumes() -> None:
-    deciding = (Reason.relative, Reason.within_limit, Reason.quiet, Reason.worse, Reason.over_limit)
-    assert set(ASSUMES) >= set(deciding)
+    deciding = (Reason.relative, Reason.within_limit, Reason.quiet, Reason.worse)
+    assert set(ASSUMES) >= {*deciding, Reason.over_limit, Reason.worse_than_known}
+
+
+def test_a_bar_that_the_old_revision_set_is_told_where_it_is_not_the_limit() -> None:
+    record = PROMOTED.records[-1]
+    known = {"errors": LastKnown(requests=100_000, bad=10)}
+    rules = record.step.rules.model_copy(update={"last_known": known})
+    watch = record.with_(step=record.step.with_(rules=rules))
+    found = trace(watch, reference(record), PROMOTED.earlier(record))
+    assert found.bars == {"errors": rules.bar("errors")}
+    assert trace(record, reference(record), PROMOTED.earlier(record)).bars == {}
 
 
 def test_a_watch_of_thousands_of_blocks_is_traced_over_all_its_chunks() -> None:

@@ -31,6 +31,7 @@ def test_the_numbers_never_change() -> None:
         "SUPERSEDED": 14,
         "ABORTED": 15,
         "ROLLBACK_INCOMPLETE": 16,
+        "HELD": 17,
         "INTERRUPTED": 130,
     }
 

@@ -19,6 +19,7 @@ from starter.figures import (
 )
 from starter.report_figures import figures
 from starter.report_moments import TABLE_ROWS, frame, place
+from starter.report_words import soak_facts
 from tests.starter.reports import LONG_WATCH, PROMOTED, ROLLED_BACK
 from tests.support.judged_releases import SINCE
 
@@ -186,3 +187,22 @@ def test_the_way_back_has_a_part_of_the_width_of_its_own() -> None:
     found = frame(ROLLED_BACK)
     assert [panel.title for panel in found.panels] == ["10 %", "way back"]
     assert found.panels[0].end == ROLLED_BACK.traces[-1].judged_at == found.panels[1].start
+
+
+def test_the_bar_of_the_last_known_good_stands_beside_the_limit() -> None:
+    last = PROMOTED.steps[-1]
+    trace = last.traces[0].with_(bars={"errors": 0.004})
+    report = PROMOTED.with_(steps=(*PROMOTED.steps[:-1], last.with_(traces=(trace,))))
+    (errors,) = [figure for figure in figures(report) if figure.key == "share-errors"]
+    assert [one.words for one in errors.thresholds] == [
+        "the plan's limit: 1 %",
+        "by last known good: 0.4 %",
+    ]
+
+
+def test_drift_and_time_that_nobody_knows_are_told_of_a_soak() -> None:
+    assert PROMOTED.soak is not None
+    soak = PROMOTED.soak.with_(unknown=timedelta(minutes=30), drift="ConfigMap album changed")
+    told = dict(soak_facts(soak, ""))
+    assert told["not known"] == "30m: neither earned nor lost"
+    assert told["drift"] == "ConfigMap album changed"
