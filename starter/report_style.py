@@ -95,7 +95,9 @@ footer{color:var(--soft);font-size:.875rem;margin:2rem 0 2.5rem}
 @media (max-width:600px){body{font-size:15px}svg text{font-size:19px}
 svg .step-name{font-size:17px}svg .curve{stroke-width:3.4}
 svg .curve.merged,svg .curve.canary,svg .curve.stable{stroke-width:5}
-svg.swatch .curve{stroke-width:2.4}.ending,.card,figure,.notes{padding:.7rem .75rem}
+svg .curve.canary-blocks{stroke-width:7.5}svg .curve.stable-blocks{stroke-width:6}
+svg.swatch .curve{stroke-width:2.4}
+.ending,.card,figure,.notes{padding:.7rem .75rem}
 main,header.top{padding:0 .6rem}header.top{padding-top:.9rem}dl.facts{grid-template-columns:1fr;
 gap:0}
 dl.facts dd{margin-bottom:.45rem}.story td,.story th{display:block;border:0;padding:.05rem 0}
