@@ -6,7 +6,8 @@ The observing activity and the auditor begin, read blocks and speak by these sam
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -146,14 +147,33 @@ def recompute(record: ObservedBlocks, earlier: Iterable[Block]) -> Recomputed:
 
     Raises PermanentFailure when a block does not fit the step or the blocks before it.
     """
-    blocks, request = (*earlier, *record.blocks), record.step
-    state, _ = take_in(begin(request), request, blocks)
+    blocks = (*earlier, *record.blocks)
+    last = deque(judged(record, blocks), maxlen=1).pop()
+    return conclude(record, last, len(blocks))
+
+
+def judged(record: ObservedBlocks, blocks: Sequence[Block]) -> Iterator[JudgeState]:
+    """The judge's states: before the first of all the record's blocks, then after each of them.
+
+    Raises PermanentFailure when a block does not fit the step or the blocks before it.
+    """
+    request = record.step
+    state = with_restarts(begin(request), request, blocks)
+    yield state
+    for block in blocks:
+        state = observe(state, request.rules, known_to(state, block))
+        yield state
+
+
+def conclude(record: ObservedBlocks, state: JudgeState, blocks: int) -> Recomputed:
+    """The judge's answer in the state after all `blocks` of the record, against the stored one."""
     told = _of_its_time(state, record)
-    judgement = spoken_of(judge(told, request.rules, record.judgement.elapsed), record.left_out)
+    judgement = judge(told, record.step.rules, record.judgement.elapsed)
+    judgement = spoken_of(judgement, record.left_out)
     return Recomputed(
         judgement=judgement,
         state=state,
-        blocks=len(blocks),
+        blocks=blocks,
         differences=differing(record.judgement, judgement),
     )
 
