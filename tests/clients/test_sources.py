@@ -322,9 +322,11 @@ async def secured(
 
 
 async def test_tls_with_an_own_authority_and_a_clients_certificate(
-    secured: tuple[SourceDouble, Authority], tmp_path: Path
+    secured: tuple[SourceDouble, Authority], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     double, authority = secured
+    others = Authority(tmp_path / "others", "others").certificate
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(others))  # the place's own word counts
     pair = authority.client("tidegate")
     files = {
         "ca_file": authority.certificate,
