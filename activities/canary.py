@@ -11,7 +11,7 @@ from activities.archive import Archive
 from activities.beat import heartbeats
 from activities.demand import Demand
 from domain.bundle import RecordReference
-from domain.errors import PermanentFailure, TransientFailure
+from domain.errors import PermanentFailure, ReleaseError, TransientFailure
 from domain.holds import is_news
 from domain.judge.counts import Block
 from domain.judge.decision import judge
@@ -138,7 +138,8 @@ class Canary:
             samples = await self._demand.blocks(
                 target.revision, compared, span, request.slow_above, request.metrics.measure
             )
-        except TransientFailure as failure:
+        except ReleaseError as failure:
+            # Also what retrying cannot help, an expired token: nothing is known of the canary then.
             activity.logger.warning("no data for %s: %s", target.revision, failure)
             return progress.with_(left_out=(str(failure)[:TOLD_LENGTH],))
         for broken in samples.broken:

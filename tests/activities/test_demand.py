@@ -11,7 +11,7 @@ from activities.demand import Demand
 from clients.cluster import Cluster
 from clients.sources import source_at
 from domain.canary import judge_rules
-from domain.judge.verdict import Verdict
+from domain.judge.verdict import Reason, Verdict
 from domain.metrics.places import PrometheusPlace
 from domain.metrics.templates import ISTIO, OTEL_HTTP
 from domain.observed import ObservedBlocks, recompute
@@ -20,6 +20,7 @@ from domain.steps import ObserveStep, RevisionRequest
 from tests.support.platform_world import SandboxWorld
 from tests.support.sandbox import eventually
 from tests.support.site import named_activities
+from tests.support.source_doubles import source_double
 
 SCRAPE = timedelta(milliseconds=100)
 SLOW = timedelta(milliseconds=500)
@@ -84,6 +85,35 @@ async def test_a_source_that_answers_late_is_not_called_silent_for_that(
     record = await world.archive.load_record(target.bundle, observation.record, ObservedBlocks)
     assert record.step.rules.stale_after == lag + 3 * SCRAPE
     assert recompute(record, ()).differences == ()
+
+
+async def test_a_source_that_refuses_us_holds_and_is_named(world: SandboxWorld) -> None:
+    """An expired token or certificate says nothing of the canary: no rollback, no promotion."""
+    target = await serving(world)
+    now = datetime.now(UTC)
+    request = ObserveStep(
+        target=target,
+        weight=100,
+        rules=judge_rules(world.plan, 100, has_stable=False),
+        since=now - timedelta(minutes=1),
+        ends_at=now + timedelta(seconds=1),
+        block=world.plan.pace.block,
+        slow_above=SLOW,
+        state=None,
+    )
+    place = world.settings.cluster(world.production.environment)
+    async with source_double("prometheus") as double:
+        double.status = 401
+        cluster = await Cluster.connect(place.kubeconfig, place.context, place.namespace)
+        source = source_at(PrometheusPlace(url=double.url))
+        demand = Demand(cluster, source, SCRAPE)
+        activities = named_activities([Canary(demand, world.archive).observe_step])
+        judgement = (await activities.do("observe_step", request)).judgement
+        await source.close()
+        await cluster.close()
+    assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, Reason.no_data)
+    assert "answered 401" in judgement.sentence
+    assert "check the credentials of this environment" in judgement.sentence
 
 
 async def test_the_source_is_not_asked_before_a_block_can_close(world: SandboxWorld) -> None:
