@@ -28,6 +28,7 @@ from activities.gatekeeper import Gatekeeper
 from activities.lanes import Lanes
 from activities.load import Load, Sender
 from activities.notification import Notification
+from activities.observer import Observer
 from activities.places import Places
 from activities.revisions import Blueprint, Revisions
 from activities.route import Route
@@ -223,6 +224,7 @@ def _cluster(
         gatekeeper.confirm_approval,
         Checks(cluster).check_revision,
         Soak(cluster, demand, drift, sender).earn_window,
+        Observer(cluster, demand).verify_observer,
         Load(gatekeeper, sender).send_load,
         canary.observe_step,
         canary.record_promotion,

@@ -59,6 +59,8 @@ class Approval:
             opened_at=now,
             expires_at=now + request.expires_in,
             unknown_authors=policy.unknown(request.change.authors),
+            gates=bundle.plan.gates,
+            gate_notes=request.gate_notes,
         )
         record = await self._archive.store_record(
             request.target.bundle, "evidence", evidence, evidence.sentence

@@ -29,7 +29,8 @@ def block_of(
         above = (canary.above(edge), stable.above(edge))
         counts[SLOW] = _counts((canary.timed, stable.timed), above)
     restarts = [[grown for time, grown in arm.restarts if start < time <= end] for arm in arms]
-    if any(restarts):
+    # Also before the first difference: what is not in the first block is never judged.
+    if any(arm.counts_restarts for arm in arms):
         exposure = (float(len(restarts[0])), float(len(restarts[1])))
         counts[RESTARTS] = _counts(exposure, (sum(restarts[0]), sum(restarts[1])))
     return Block(

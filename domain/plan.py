@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from domain.checks import HttpCheck
 from domain.environments import Environment
+from domain.gates import Gates
 from domain.metrics.plan import MetricsPlan
 from domain.probes import Probe
 from domain.quantities import (
@@ -308,6 +309,7 @@ class ServicePlan(Record):
     soak: SoakPlan = SoakPlan()
     approval: ApprovalPlan = ApprovalPlan()
     canary: CanaryPlan = CanaryPlan()
+    gates: Gates = Gates()
     rehearsal: Rehearsal = Rehearsal()
     retain: Whole = Field(default=3, ge=1, le=50, description="retired revisions that are kept")
 

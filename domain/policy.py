@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from domain.gates import Gates
 from domain.plan import HOUR, MINUTE, CanaryPlan, ServicePlan
 from domain.quantities import (
     OpenShare,
@@ -61,6 +62,7 @@ class Floors(Record):
     p95: PositiveDuration = timedelta(milliseconds=500)
     scan: Literal["critical", "high"] = "critical"
     approval_expires: PositiveDuration = 24 * HOUR
+    gates: Gates = Field(default=Gates(), description="the weakest mode of each gate")
 
 
 class Policy(Record):
@@ -141,6 +143,9 @@ def violations(plan: ServicePlan, policy: Policy) -> Iterator[Violation]:
     if plan.approval.quorum < floors.quorum:
         yield _below(("approval", "quorum"), plan.approval.quorum, floors.quorum, str)
     yield from _canary(plan.canary, floors)
+    for gate in plan.gates.weaker_than(floors.gates):
+        mode, weakest = plan.gates.mode_of(gate), floors.gates.mode_of(gate)
+        yield Violation(("gates", gate), f"{mode} is weaker than the policy's {weakest}")
 
 
 def _tests(plan: ServicePlan, floors: Floors) -> Iterator[Violation]:

@@ -164,6 +164,8 @@ class SoakProgress(Record):
             told += f", {format_duration(self.unknown)} not known"
         if self.resets:
             told += f", started again {self.resets} times"
+        if self.drift:
+            told += f", nothing of it counts: drift: {self.drift}"
         return told
 
 

@@ -10,6 +10,7 @@ from domain.checks import HttpCheck
 from domain.commands import AcceptedCommand, Change, Command
 from domain.environments import Environment
 from domain.evidence import Proof
+from domain.gates import GateNote
 from domain.holds import Hold
 from domain.journal import Compensation
 from domain.judge.rules import JudgeRules
@@ -262,6 +263,7 @@ class FreezeEvidence(Record):
     soak: SoakRecord
     rehearsal: RollbackRehearsal
     expires_in: timedelta
+    gate_notes: tuple[GateNote, ...] = ()
 
 
 class FrozenEvidence(Record):

@@ -10,7 +10,6 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.load import Load
-    from domain.canary import judge_rules
     from domain.environments import Environment, cluster_queue
     from domain.judge.rules import JudgeRules
     from domain.judge.verdict import Reason
@@ -39,10 +38,8 @@ class Loading(Deploying):
         until = self._loads.get(self._since) if self._since else None
         return until is not None and workflow.now() < until
 
-    def _rules(self, weight: int, since: datetime) -> JudgeRules:
+    def _as_loaded(self, rules: JudgeRules, since: datetime) -> JudgeRules:
         """The step's rules; once the load was sent, quiet at its end is all that there will be."""
-        plan, stable = self._state.request.plan, self._state.stable.get(PRODUCTION)
-        rules = judge_rules(plan, weight, has_stable=stable is not None)
         until = self._loads.get(since)
         return rules if until is None else rules_under_load(rules, until - since)
 

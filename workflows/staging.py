@@ -11,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.traffic import Traffic
     from domain.decisions import Report
     from domain.environments import Environment, cluster_queue
+    from domain.gates import Gate
     from domain.quantities import format_duration
     from domain.release import RollbackRehearsal
     from domain.soak import SoakProgress
@@ -39,13 +40,17 @@ class Staging(Deploying):
             return closed(created.sentence)
         preview = await self._check(STAGING, "preview", tests.smoke)
         if not preview.passed:
-            return closed(preview.sentence)
+            problem = await self._pass_gate(Gate.TESTS, closed(preview.sentence))
+            if problem is not None:
+                return problem
         await self._shift(STAGING, 100)
         smoke = await self._check(STAGING, "smoke", tests.smoke)
         critical = await self._check(STAGING, "critical", tests.critical)
         for report in (smoke, critical):
             if not report.passed:
-                return closed(report.sentence)
+                problem = await self._pass_gate(Gate.TESTS, closed(report.sentence))
+                if problem is not None:
+                    return problem
         rehearsal = await self._rehearse_rollback()
         await self._point_entry(STAGING)
         return completed(f"{smoke.sentence}; {critical.sentence}; {rehearsal.sentence}")
@@ -79,14 +84,12 @@ class Staging(Deploying):
             if self._state.paused_by is not None:
                 self._window_end = None
                 await self._unpaused()
-            if progress.elapsed >= plan.pace.soak_deadline:
-                return closed(
-                    f"soak not earned within {format_duration(plan.pace.soak_deadline)}: "
-                    f"{progress.sentence}; {progress.last}"
-                )
+            if no := _no_of(progress, plan.pace.soak_deadline):
+                problem = await self._pass_gate(Gate.SOAK, closed(no))
+                if problem is not None:
+                    return problem
+                break
             progress = await self._earn_window(progress)
-            if progress.drift:
-                return closed(f"what soaked is not the bundle any more: {progress.drift}")
         await self._leave(STAGING)
         if self._soak_skip is not None:
             reason = self._soak_skip.command.statement.reason
@@ -121,3 +124,14 @@ class Staging(Deploying):
         """Windows join without a gap, unless nobody looked for longer than a window."""
         now = workflow.now()
         return max(self._window_end or now, now - length)
+
+
+def _no_of(progress: SoakProgress, deadline: timedelta) -> str:
+    """Why this soak opens no gate, or an empty string while it may still."""
+    if progress.drift:
+        return f"what soaked is not the bundle any more: {progress.drift}"
+    if progress.elapsed < deadline:
+        return ""
+    return (
+        f"soak not earned within {format_duration(deadline)}: {progress.sentence}; {progress.last}"
+    )
