@@ -84,8 +84,10 @@ class Promoting(Observing):
             summary=f"does the observer see {target.revision}?",
         )
         if report is None or report.fitness is Fitness.silent:
-            self._observer_silent = True
             told = report.sentence if report else "it was not asked to the end"
+            if not self._observer_silent:
+                self._observer_silent = True
+                self._tell(f"alert, holding: {told}")
             return Report(signal=Signal.NO_EVIDENCE, sentence=told)
         self._observer_verified = report.fitness is Fitness.fit
         return None if self._observer_verified else closed(report.sentence)
