@@ -9,9 +9,10 @@ from domain.checks import HttpCheck
 from domain.errors import PermanentFailure
 from domain.judge.rules import JudgeRules
 from domain.metrics.plan import MetricsPlan
-from domain.plan import ApprovalPlan, CanaryPlan, Factor, Rehearsal, ServicePlan, SoakPlan, TestPlan
+from domain.plan import ApprovalPlan, CanaryPlan, Factor, Rehearsal, ServicePlan, TestPlan
 from domain.quantities import format_duration
 from domain.records import Record
+from domain.soak_plan import SoakPlan
 
 SECOND = timedelta(seconds=1)
 # The sandbox's users are scraped every 10 planned seconds, and not more often than 20 times a

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import NamedTuple
 
-from domain.plan import ApprovalPlan, CanaryPlan, Limits, ScanPlan, ServicePlan, SoakPlan, TestPlan
+from domain.plan import ApprovalPlan, CanaryPlan, Limits, ScanPlan, ServicePlan, TestPlan
 from domain.policy import SCAN_STRICTNESS, Floors, Policy, Violation, violations
+from domain.soak_plan import SoakPlan
 
 
 class Tightened(NamedTuple):
