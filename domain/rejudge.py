@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from domain.canary import judge_rules
+from domain.gates import Gate, GateMode
 from domain.judge.counts import Block
 from domain.judge.decision import judge
 from domain.judge.rules import JudgeRules
@@ -136,13 +137,20 @@ def rejudge(verdicts: Sequence[StoredVerdict], plans: Plans) -> tuple[RejudgedSt
     for step, request in zip(steps, asked, strict=True):
         judged, state = _rejudged(step, request, plans, before)
         done.append(judged)
-        rolled_back = judged.change is Change.ROLLBACK_GAINED
+        rolled_back = _rolls_back(judged, plans.new)
         before = _Before(
             state,
             parted=before.parted or judged.change is not Change.SAME,
             rolled_back_at=judged.weight if rolled_back else before.rolled_back_at,
         )
     return tuple(done)
+
+
+def _rolls_back(judged: RejudgedStep, plan: ServicePlan) -> bool:
+    """Whether the release ends there by the new plan, whose gate may also ask or only observe."""
+    gate = plan.gates.mode_of(Gate.WATCH if judged.watch else Gate.CANARY)
+    said = judged.new is not None and _verdict(judged.new) is Verdict.ROLL_BACK
+    return said and gate is GateMode.ACT
 
 
 def total(releases: Iterable[tuple[tuple[RejudgedStep, ...], bool]]) -> Totals:
@@ -172,7 +180,7 @@ def rules_under(request: ObserveStep, plans: Plans) -> JudgeRules:
     has_stable = request.target.stable is not None
     after = judge_rules(plans.new, request.weight, has_stable=has_stable)
     if plans.old is None:
-        return after
+        return after.model_copy(update={"last_known": request.rules.last_known})
     before = judge_rules(plans.old, request.weight, has_stable=has_stable)
     changed = {
         name: getattr(after, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import NamedTuple
 
+from domain.gates import Gates
 from domain.plan import ApprovalPlan, CanaryPlan, Limits, ScanPlan, ServicePlan, SoakPlan, TestPlan
 from domain.policy import SCAN_STRICTNESS, Floors, Policy, Violation, violations
 
@@ -31,6 +32,7 @@ def tightened(plan: ServicePlan, policy: Policy) -> Tightened:
         soak=_soak(plan.soak, floors),
         approval=_approval(plan.approval, floors),
         canary=_canary(plan.canary, floors),
+        gates=_gates(plan.gates, floors.gates),
     )
     left = tuple(violations(strict, policy))
     places = {violation.where for violation in left}
@@ -52,7 +54,16 @@ def _limits(limits: Limits, floors: Floors) -> Limits:
 
 def _soak(soak: SoakPlan, floors: Floors) -> SoakPlan:
     duration = max(soak.duration, floors.soak)
-    return soak.with_(duration=duration, deadline=max(soak.deadline, duration))
+    return soak.with_(
+        duration=duration,
+        deadline=max(soak.deadline, duration),
+        window=min(soak.window, floors.soak_window),
+    )
+
+
+def _gates(gates: Gates, weakest: Gates) -> Gates:
+    weaker = gates.weaker_than(weakest)
+    return gates.with_(**{gate.value: weakest.mode_of(gate) for gate in weaker})
 
 
 def _approval(approval: ApprovalPlan, floors: Floors) -> ApprovalPlan:

@@ -105,6 +105,18 @@ def test_a_rollback_that_the_other_rules_do_not_make_goes_on_holding() -> None:
     assert total([(steps, False)]).changes[Change.ROLLBACK_LOST] == 1
 
 
+def test_a_release_that_went_on_because_its_gate_only_observed_ends_where_the_gate_acts() -> None:
+    release = PastRelease(limits={"errors": "0.3%"}, gates={"canary": "observe"})
+    release.take(50)
+    release.take(100, canary_bad=(8,), requests=1000)
+    release.take(100, watch=True)
+    strict = under(release, limits={"errors": "0.3%"})
+    assert changes(strict) == [Change.SAME, Change.SAME, Change.UNKNOWN]
+    assert strict[2].unknown == ("not reached: the new rules had rolled back at 100 %",)
+    loose = under(release, limits={"errors": "0.3%"}, gates={"canary": "observe"})
+    assert changes(loose) == [Change.SAME] * 3
+
+
 def test_a_hold_and_the_look_after_it_are_one_step() -> None:
     release = PastRelease()
     whole = release.take(10)

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.gates import Gate, GateMode
 from domain.policy import Policy, violations
 from domain.tightening import tightened
 from tests.support.release_records import plan
@@ -18,6 +19,8 @@ minutes = st.integers(1, 100).map(lambda count: timedelta(minutes=count))
 FLOORS = st.fixed_dictionaries(
     {
         "soak": hours,
+        "soak_window": minutes,
+        "gates": st.fixed_dictionaries({gate.value: st.sampled_from(GateMode) for gate in Gate}),
         "quorum": st.integers(0, 5),
         "first_step": st.integers(1, 100),
         "steps": st.integers(1, 5),
@@ -52,6 +55,8 @@ def test_a_tightened_plan_is_nowhere_looser_than_it_was(floors: dict[str, Any]) 
     # What the old plan promised is a policy that the new plan keeps.
     kept = {
         "soak": old.soak.duration,
+        "soak_window": old.soak.window,
+        "gates": old.gates.model_dump(),
         "quorum": old.approval.quorum,
         "min_bake": old.canary.min_bake,
         "deadline": old.canary.deadline,
