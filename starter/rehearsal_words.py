@@ -141,21 +141,21 @@ def _times(report: Report) -> str:
 
 
 def _users(report: Report) -> Iterator[str]:
-    course = report.course
+    course, judged = report.course, report.judged
     for revision, one in sorted(course.users.items(), key=lambda item: item[0] == course.stable):
         requests, failed = one["requests"], one["failed"]
-        if requests:
-            share = format_share(float(f"{failed / requests:.2g}"))
-            yield (
-                f"Users of the {_arm(course, revision)}, from the release's start to its end: "
-                f"{failed} of {requests} requests failed ({share})"
-            )
-    judged = report.judged
-    if judged.canary_requests:
+        if not requests:
+            continue
+        share = format_share(float(f"{failed / requests:.2g}"))
         yield (
-            f"Until its verdicts the judge counted {judged.canary_bad} of {judged.canary_requests} "
-            "on the new version; the rest came while this machine worked"
+            f"Users of the {_arm(course, revision)}, from the release's start to its end: "
+            f"{failed} of {requests} requests failed ({share})"
         )
+        if revision == _new(course) and judged.canary_requests:
+            yield (
+                f"  until its verdicts the judge counted {judged.canary_bad} of "
+                f"{judged.canary_requests}; the rest came while this machine worked"
+            )
     if (failing := _declared(report.score)) > 0:
         minute = report.score.users * MINUTE * failing
         yield (
