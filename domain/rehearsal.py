@@ -47,6 +47,11 @@ LOOSEST = {
     "p95": "366d",
     "scan": "critical",
     "approval_expires": "366d",
+    "alpha": "0.0001%",
+    "beta": "20%",
+    "tolerance": 1.5,
+    "warm_up": "366d",
+    "ignored": "99%",
 }
 
 

@@ -65,6 +65,11 @@ class Change(StrEnum):
     UNKNOWN = "not knowable"
 
 
+# What of the rules is in the evidence itself, not in what is decided upon it.
+GATHERING = (
+    "margins", "rho0", "floors", "pod_votes", "stakes",
+    "warm_up", "warm_up_blocks", "warmed", "suspect_blocks",
+)  # fmt: skip
 # Another verdict than was given; the rest is the same answer, or none.
 CHANGED = (Change.ROLLBACK_GAINED, Change.ROLLBACK_LOST, Change.PROMOTED, Change.HOLDING)
 
@@ -271,8 +276,7 @@ def _counts_alike(one: ObserveStep, other: ObserveStep) -> bool:
     """Whether evidence that was gathered by one's rules is what the other's had gathered."""
 
     def gathering(step: ObserveStep) -> tuple[object, ...]:
-        rules = step.rules
-        return rules.margins, rules.rho0, rules.floors, rules.pod_votes, step.slow_above
+        return step.slow_above, *(getattr(step.rules, name) for name in GATHERING)
 
     return gathering(one) == gathering(other)
 

@@ -79,5 +79,10 @@ def _canary(canary: CanaryPlan, floors: Floors) -> CanaryPlan:
         min_bake=bake,
         deadline=max(canary.deadline, floors.deadline, bake),
         min_requests=max(canary.min_requests, floors.min_requests),
+        alpha=max(canary.alpha, floors.alpha),
+        beta=min(canary.beta, floors.beta),
+        tolerance=min(canary.tolerance, floors.tolerance),
+        warm_up=min(canary.warm_up, floors.warm_up),
+        floors={name: min(share, floors.ignored) for name, share in canary.floors.items()},
         watch=max(canary.watch, floors.watch),
     )

@@ -179,6 +179,17 @@ def test_a_step_alone_is_judged_only_by_rules_that_count_alike() -> None:
     assert "the blocks of the steps before it are not among the records" in lost.unknown[-1]
 
 
+def test_another_alpha_rolls_back_earlier_and_one_step_alone_can_be_judged_by_it() -> None:
+    release = PastRelease()
+    release.take(10)
+    second = release.take(50, canary_bad=(3,))
+    (step,) = rejudge([second], Plans(release.plan, plan(canary={"alpha": "20%"})))
+    assert step.old.judgement.verdict is Verdict.ROLL_BACK
+    assert step.change is Change.EARLIER
+    (lost,) = rejudge([second], Plans(release.plan, plan(canary={"tolerance": 1.0})))
+    assert (lost.new, lost.change) == (None, Change.UNKNOWN)
+
+
 def test_only_what_the_new_plan_says_otherwise_is_otherwise() -> None:
     """Rules of an older version keep what neither plan speaks of."""
     release = PastRelease()
