@@ -438,6 +438,8 @@ class TestHolds:
         reference = await world.production.do("record_promotion", asked)
         assert (reference.kind, reference.sentence) == ("promotion-10", "promoted by rita: because")
         assert await world.archive.load_record(target.bundle, reference, PersonsPromotion) == asked
+
+
 async def test_a_first_release_that_nobody_asks_is_quiet_and_not_without_data(
     world: SandboxWorld,
 ) -> None:
