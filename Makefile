@@ -92,11 +92,13 @@ lock: $(STAMP) ## resolve pyproject.toml into requirements/*.txt
 	@echo 'uv==0.13.9' | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/bootstrap.txt
 
-schema: $(STAMP) ## write the JSON Schema of tidegate.yaml
+schema: $(STAMP) ## write the JSON Schemas of tidegate.yaml and of sources of metrics
 	@$(BIN)/tidegate schema > docs/tidegate.schema.json
+	@$(BIN)/python -c 'import json; from domain.metrics.http_json import schema; print(json.dumps(schema(), indent=2))' \
+	  > docs/metrics-source.schema.json
 
 generated-current: lock schema ## fail when a generated file is not what its source makes
-	@git diff --exit-code -- requirements docs/tidegate.schema.json \
+	@git diff --exit-code -- requirements docs/tidegate.schema.json docs/metrics-source.schema.json \
 	  || { echo "generated files are not current: commit what make lock schema wrote" >&2; exit 1; }
 
 histories: $(STAMP) ## record today's histories of the workflows; those that exist stay

@@ -8,7 +8,7 @@ import pytest
 
 from activities import canary
 from activities.canary import Progress
-from domain.canary import RESTARTS, judge_rules
+from domain.canary import RESTARTS, judge_rules, known_of_stable
 from domain.commands import CommandName
 from domain.errors import PermanentFailure, TransientFailure
 from domain.holds import Hold
@@ -452,6 +452,17 @@ async def test_a_first_release_that_nobody_asks_is_quiet_and_not_without_data(
     assert judgement.counts["errors"].canary_requests == 0
 
 
+async def test_where_nothing_is_judged_slow_a_canary_is_promoted_on_errors(
+    world: SandboxWorld,
+) -> None:
+    target = await canary_at(world, 10)
+    request = step(world, target, 10).with_(metrics=MetricsPlan(slow=False))
+    observation = await observed(world, request)
+    assert observation.judgement.verdict is Verdict.PROMOTE, observation.judgement.sentence
+    assert set(observation.state.metrics) == {"errors", RESTARTS}
+    assert await recomputed(world, target, observation) == observation.judgement
+
+
 async def test_a_service_that_is_measured_otherwise_is_not_judged_by_the_wrong_metric(
     world: SandboxWorld,
 ) -> None:
@@ -463,3 +474,24 @@ async def test_a_service_that_is_measured_otherwise_is_not_judged_by_the_wrong_m
     judgement = (await observed(world, request)).judgement
     assert judgement.verdict is Verdict.HOLD
     assert judgement.counts["errors"].canary_requests == 0
+
+
+async def test_a_watch_names_the_limit_and_what_the_old_revision_was_last_known_like(
+    world: SandboxWorld,
+) -> None:
+    target = await canary_at(world, 50)
+    beside = await observed(world, step(world, target, 50))
+    known = known_of_stable(beside.state)
+    assert known["errors"].requests > 0
+    assert not known["errors"].over
+    assert target.stable is not None
+    await world.production.shift(
+        target, 100, TrafficSplit.step(50, target.revision, target.stable.revision)
+    )
+    await world.fault(world.production, target.revision, "errors=40%")
+    watch = step(world, target, 100, watch=True)
+    watch = watch.with_(rules=watch.rules.model_copy(update={"last_known": known}))
+    judgement = (await observed(world, watch)).judgement
+    assert judgement.verdict is Verdict.ROLL_BACK
+    assert "the plan's limit is" in judgement.sentence
+    assert "the old revision was last known at" in judgement.sentence
