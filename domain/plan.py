@@ -249,20 +249,16 @@ class CanaryPlan(Record):
             )
         return self
 
-    @model_validator(mode="after")
-    def _errors_are_rare(self) -> CanaryPlan:
-        for name, share in (("alpha", self.alpha), ("beta", self.beta)):
-            if share > LARGEST_ERROR:
-                raise PydanticCustomError(
-                    "error_rate",
-                    "{name} of {share} is more than {largest}: so weak a verdict decides nothing",
-                    {
-                        "name": name,
-                        "share": format_share(share),
-                        "largest": format_share(LARGEST_ERROR),
-                    },
-                )
-        return self
+    @field_validator("alpha", "beta")
+    @classmethod
+    def _rare(cls, share: float) -> float:
+        if share > LARGEST_ERROR:
+            raise PydanticCustomError(
+                "error_rate",
+                "must be at most {largest}, not {share}: so weak a verdict decides nothing",
+                {"share": format_share(share), "largest": format_share(LARGEST_ERROR)},
+            )
+        return share
 
 
 class Limits(Record):
