@@ -20,12 +20,15 @@ from activities.builders import AssembleBuilder, DockerfileBuilder
 from activities.canary import Canary
 from activities.checks import Checks
 from activities.demand import Demand
+from activities.drift import Drift
 from activities.entry import Entry
 from activities.failures import FailureTranslation
 from activities.fleet import Fleet
 from activities.gatekeeper import Gatekeeper
 from activities.lanes import Lanes
+from activities.load import Load, Sender
 from activities.notification import Notification
+from activities.observer import Observer
 from activities.places import Places
 from activities.revisions import Blueprint, Revisions
 from activities.route import Route
@@ -207,6 +210,7 @@ def _cluster(
     gatekeeper = Gatekeeper(environment, archive, _policy(settings), stable)
     blueprint = Blueprint(environment, cluster.namespace, archive)
     canary = Canary(demand, archive)
+    drift, sender = Drift(cluster, route, archive, blueprint), Sender(cluster)
     revisions = Revisions(gatekeeper, stable, fleet, blueprint)
     traffic = Traffic(gatekeeper, fleet, route, entry, blueprint)
     return (
@@ -219,7 +223,9 @@ def _cluster(
         traffic.point_entry,
         gatekeeper.confirm_approval,
         Checks(cluster).check_revision,
-        Soak(cluster, demand).earn_window,
+        Soak(cluster, demand, drift, sender).earn_window,
+        Observer(cluster, demand).verify_observer,
+        Load(gatekeeper, sender).send_load,
         canary.observe_step,
         canary.record_promotion,
         Undoing(cluster, route, entry, fleet).undo,

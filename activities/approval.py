@@ -9,12 +9,14 @@ from temporalio import activity
 from activities.archive import Archive
 from clients.policy_source import PolicySource
 from clients.ssh_signature import AllowedKey, verify
+from domain.bundle import BundleReference
 from domain.commands import APPROVAL_NAMESPACE, REQUIREMENTS, Command, eligible, refusal, unreasoned
 from domain.environments import Environment
 from domain.errors import PermanentFailure
 from domain.evidence import Evidence
 from domain.policy import Policy, Role
 from domain.revision import config_diff
+from domain.soak import SoakRecord
 from domain.steps import (
     FreezeEvidence,
     FrozenEvidence,
@@ -33,7 +35,11 @@ class Approval:
 
     @activity.defn
     async def freeze_evidence(self, request: FreezeEvidence) -> FrozenEvidence:
-        """Write down everything an approver signs; it does not change any more."""
+        """Write down everything an approver signs; it does not change any more.
+
+        Raises PermanentFailure when what soaked is another bundle.
+        """
+        require_own_soak(request.soak, request.target.bundle)
         policy, version = await self._policy.fetch()
         bundle = await self._archive.load_bundle(request.target.bundle)
         now = datetime.now(UTC)
@@ -53,6 +59,8 @@ class Approval:
             opened_at=now,
             expires_at=now + request.expires_in,
             unknown_authors=policy.unknown(request.change.authors),
+            gates=bundle.plan.gates,
+            gate_notes=request.gate_notes,
         )
         record = await self._archive.store_record(
             request.target.bundle, "evidence", evidence, evidence.sentence
@@ -103,6 +111,15 @@ class Approval:
         return config_diff(
             await self._archive.load_manifests(stable, production),
             await self._archive.load_manifests(target.bundle, production),
+        )
+
+
+def require_own_soak(soak: SoakRecord, bundle: BundleReference) -> None:
+    """Raise PermanentFailure when it was another bundle that soaked."""
+    if not soak.is_of(str(bundle)):
+        raise PermanentFailure(
+            f"the soak is of {soak.progress.bundle}, not of {bundle}: it counts for nothing here; "
+            "let this bundle soak"
         )
 
 

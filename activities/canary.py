@@ -16,19 +16,20 @@ from domain.holds import is_news
 from domain.judge.counts import Block
 from domain.judge.decision import judge
 from domain.judge.rules import Control
-from domain.judge.state import JudgeState, observe
+from domain.judge.state import JudgeState
 from domain.judge.verdict import Judgement, Verdict
 from domain.observed import (
+    TOLD_LENGTH,
     BlockChunk,
     ObservedBlocks,
     begin,
     is_final,
-    known_to,
     spoken_of,
-    with_restarts,
+    take_in,
+    unused,
 )
 from domain.records import Record
-from domain.samples import Samples, Span
+from domain.samples import Span
 from domain.steps import Observation, ObserveStep, PersonsPromotion
 
 SHORTEST_POLL = timedelta(milliseconds=250)
@@ -37,9 +38,6 @@ LONGEST_POLL = timedelta(seconds=5)
 CHUNK_BLOCKS = 60
 # So do as many counts of single pods.
 CHUNK_PODS = 3_000
-# What cannot be used is told by its latest examples.
-TOLD_LEFT_OUT = 3
-TOLD_LENGTH = 240
 STORE_WITHIN = timedelta(seconds=10)
 # Whoever gave the observing up may be about to roll back: no registry must delay that.
 GIVEN_UP_WITHIN = timedelta(seconds=3)
@@ -136,15 +134,12 @@ class Canary:
             return progress.with_(left_out=(str(failure)[:TOLD_LENGTH],))
         for broken in samples.broken:
             activity.logger.warning("left out of the judgement of %s: %s", target.revision, broken)
-        state = with_restarts(progress.state, request, samples.blocks)
-        judged = tuple(known_to(state, block) for block in samples.blocks)
-        for block in judged:
-            state = observe(state, request.rules, block)
+        state, judged = take_in(progress.state, request, samples.blocks)
         return progress.with_(
             state=state,
             after=samples.until,
             blocks=(*progress.blocks, *judged),
-            left_out=_left_out(progress, samples),
+            left_out=unused(progress.left_out, samples),
         )
 
     async def _with_full_chunk_stored(self, request: ObserveStep, progress: Progress) -> Progress:
@@ -215,13 +210,6 @@ def _control(request: ObserveStep) -> str | None:
             " stable"
         )
     return request.baseline
-
-
-def _left_out(progress: Progress, samples: Samples) -> tuple[str, ...]:
-    """What could not be used since the last block, the latest last."""
-    before = () if samples.blocks else progress.left_out
-    named = [str(broken)[:TOLD_LENGTH] for broken in samples.broken]
-    return tuple(dict.fromkeys([*before, *named]))[-TOLD_LEFT_OUT:]
 
 
 def _fills_a_chunk(blocks: tuple[Block, ...]) -> bool:

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from clients.cluster import Cluster
 from domain import labels
 from domain.errors import ReleaseError
 from domain.metrics.measure import Measure
-from domain.metrics.source import Asked, MetricSource
+from domain.metrics.source import Asked, MetricSource, Survey, Surveyed
 from domain.metrics.templates import OTEL_HTTP
 from domain.samples import Arm, Samples, Span, sample
 
 SCRAPES_OF_SILENCE = 2
+
+
+@dataclass(frozen=True)
+class Pods:
+    """Pods by their labels; `name` is the Service of theirs alone, by which proxies tell them."""
+
+    name: str
+    labels: Mapping[str, str]
+
+
+def pods_of(revision: str) -> Pods:
+    """A revision's pods."""
+    return Pods(revision, {labels.REVISION: revision.rpartition("-")[2]})
 
 
 class Demand:
@@ -35,16 +48,35 @@ class Demand:
         measure: Measure = OTEL_HTTP,
     ) -> Samples:
         """Blocks of two revisions; raises TransientFailure when a source does not answer."""
+        control = None if stable is None else pods_of(stable)
+        return await self.compare(pods_of(canary), control, span, slow_above, measure)
+
+    async def compare(
+        self,
+        canary: Pods,
+        stable: Pods | None,
+        span: Span,
+        slow_above: timedelta,
+        measure: Measure = OTEL_HTTP,
+    ) -> Samples:
+        """The same of any pods."""
         arms = [canary] if stable is None else [canary, stable]
         seen = self.answered(span)
         if seen.until < seen.after + seen.length:
             # No block can close yet: the source need not be asked.
             return Samples(blocks=(), broken=(), until=span.after)
-        read = await asyncio.gather(*(self.arm(revision, seen, measure) for revision in arms))
+        read = await asyncio.gather(
+            *(self.selected(one.name, one.labels, seen, measure) for one in arms)
+        )
         # Thousands of series take a tenth of a second: heartbeats and others go on meanwhile.
         return await asyncio.to_thread(
             sample, read[0], read[1] if stable else None, seen, slow_above
         )
+
+    @property
+    def lag(self) -> timedelta:
+        """How late the source knows everything."""
+        return self._source.lag
 
     def answered(self, span: Span) -> Span:
         """The span until where the source knows everything by now."""
@@ -71,8 +103,8 @@ class Demand:
 
     async def arm(self, revision: str, span: Span, measure: Measure = OTEL_HTTP) -> Arm:
         """One revision's series; an empty arm when it has no pods."""
-        short = revision.rpartition("-")[2]
-        return await self.selected(revision, {labels.REVISION: short}, span, measure)
+        found = pods_of(revision)
+        return await self.selected(found.name, found.labels, span, measure)
 
     async def selected(
         self, name: str, selector: Mapping[str, str], span: Span, measure: Measure
@@ -90,6 +122,20 @@ class Demand:
                 arm=name,
                 namespace=self._cluster.namespace,
                 pods=started,
+                measure=measure,
+                span=span,
+            )
+        )
+
+    async def survey(self, pods: Mapping[str, datetime], span: Span, measure: Measure) -> Survey:
+        """Where else the source has what counts requests; nothing where it cannot tell."""
+        if not isinstance(self._source, Surveyed):
+            return Survey()
+        return await self._source.survey(
+            Asked(
+                arm="",
+                namespace=self._cluster.namespace,
+                pods=pods,
                 measure=measure,
                 span=span,
             )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from temporalio import activity
 
-from activities.approval import signer
+from activities.approval import require_own_soak, signer
 from activities.archive import Archive
 from activities.stable import StableReader
 from clients.policy_source import PolicySource
@@ -113,6 +113,7 @@ class Gatekeeper:
                 f"evidence {target.proof.evidence.digest} is about {evidence.release_id} and "
                 f"{evidence.bundle}, not {target.release_id} and {target.bundle}"
             )
+        require_own_soak(evidence.soak, target.bundle)
         _same_stable(evidence, target)
         return evidence
 

@@ -1,4 +1,4 @@
-"""One window of staging time: was the revision healthy for all of it?"""
+"""One window of staging time: was the revision healthy for all of it, and still its bundle?"""
 
 from __future__ import annotations
 
@@ -8,41 +8,84 @@ from datetime import UTC, datetime, timedelta
 from temporalio import activity
 
 from activities.demand import Demand
+from activities.drift import Drift
 from activities.failures import NotYet
+from activities.load import Sender
 from clients.cluster import Cluster
 from domain import labels
-from domain.canary import ERRORS, RESTARTS, SLOW, SLOW_SHARE
-from domain.judge.counts import Counts
-from domain.quantities import format_duration, format_share
+from domain.quantities import format_duration
 from domain.rollout import pod_problem
-from domain.samples import Span
-from domain.soak import SoakWindow, exceeds
+from domain.samples import Samples, Span
+from domain.soak import NOTHING, SoakWindow, known_time, problem_of, requests_in
 from domain.steps import EarnWindow
 
 # Temporal's timers may be late by a second; what is shorter is slept here.
 WORTH_A_TIMER = timedelta(seconds=5)
-# How long after a window its first scrape may come; then no data is no healthy time.
+# How long after a window its last scrape may come; then nothing is known of its end.
 SILENCE = timedelta(minutes=1)
+# Drift is looked for so often in a window: in half an hour every five minutes.
+LOOKS = 6
+# Scrapes that may be missing at either end of a window.
+MISSING_SCRAPES = 3
 
 
 class Soak:
     """Retried as a poll: no slot, no heartbeat and no history while a window passes."""
 
-    def __init__(self, cluster: Cluster, demand: Demand) -> None:
+    def __init__(self, cluster: Cluster, demand: Demand, drift: Drift, sender: Sender) -> None:
         self._cluster = cluster
         self._demand = demand
+        self._drift = drift
+        self._sender = sender
 
     @activity.defn
     async def earn_window(self, request: EarnWindow) -> SoakWindow:
-        """Be asked again when the window is over, then look at its pods and its requests."""
-        remaining = request.starts_at + request.length - datetime.now(UTC)
-        if remaining > WORTH_A_TIMER:
-            raise NotYet(f"the window ends in {format_duration(remaining)}", remaining)
-        await asyncio.sleep(max(remaining.total_seconds(), 0))
-        problem = await self._pods(request) or await self._requests(request)
-        if problem is not None:
-            return SoakWindow(length=request.length, healthy=False, sentence=problem)
-        return SoakWindow(length=request.length, healthy=True, sentence="healthy")
+        """Look for drift now and then; when the window is over, at its pods and its requests.
+
+        Where the plan names a probe, what a quiet window lacks is sent shortly before its end.
+        The answer may be shorter or longer than was asked: it ends with a scrape.
+        """
+        if (drift := await self._drift.of(request.target)) is not None:
+            return _bad(request, f"drift: {drift}", drift)
+        await _until(self._time_to_fill(request), request)
+        if self._may_fill(request) and (problem := await self._fill(request)) is not None:
+            return _bad(request, problem)
+        await _until(_end(request), request)
+        if (problem := await self._pods(request)) is not None:
+            return _bad(request, problem)
+        return await self._judged(request)
+
+    def _time_to_fill(self, request: EarnWindow) -> datetime:
+        """So early that the probe's requests are sent and scraped when the window ends."""
+        soak = request.plan.soak
+        if soak.probe is None:
+            return _end(request)
+        sending = timedelta(seconds=soak.least_requests / soak.probe.rate)
+        return _end(request) - sending - MISSING_SCRAPES * self._demand.scrape - self._demand.lag
+
+    def _may_fill(self, request: EarnWindow) -> bool:
+        """Shortly before its end; afterwards once more what was not counted, but not for long.
+
+        The first requests of all may not be: where there was no series before, they are unknown.
+        """
+        if request.plan.soak.probe is None:
+            return False
+        late = datetime.now(UTC) - _end(request)
+        if late < NOTHING or (activity.info().attempt > 1 and late < 2 * self._demand.scrape):
+            return late < NOTHING
+        return late < self._patience / 2
+
+    async def _fill(self, request: EarnWindow) -> str | None:
+        """Send what the window lacks; why the window is unhealthy, when the answers are wrong."""
+        probe, revision = request.plan.soak.probe, request.target.revision
+        samples = await self._samples(request, datetime.now(UTC))
+        missing = request.plan.soak.least_requests - requests_in(samples.blocks)
+        if probe is None or missing <= 0:
+            return None
+        tally = await self._sender.send_all(revision, probe, missing)
+        if not tally.is_wrong(request.plan.limits.errors):
+            return None
+        return f"probe GET {probe.path}: {tally.sentence}"
 
     async def _pods(self, request: EarnWindow) -> str | None:
         revision = request.target.revision
@@ -57,33 +100,75 @@ class Soak:
         why = next(filter(None, map(pod_problem, pods)), f"{ready} of {wanted} pods ready")
         return f"{revision}: {why}"
 
-    async def _requests(self, request: EarnWindow) -> str | None:
-        since = request.starts_at
-        until = max(since + request.length, datetime.now(UTC))
-        length = max(request.plan.pace.block, self._demand.scrape)
-        span = Span.following(since, since, until, length)
-        samples = await self._demand.blocks(
-            request.target.revision,
-            None,
-            span,
-            request.plan.limits.p95,
-            request.plan.metrics.measure,
-        )
+    async def _judged(self, request: EarnWindow) -> SoakWindow:
+        """The window from its start to its last scrape; what follows is the next window's."""
+        late, patience = datetime.now(UTC) - _end(request), self._patience
+        samples = await self._samples(request, _end(request) + min(late, patience))
+        if (problem := problem_of(samples.blocks, request.plan.limits)) is not None:
+            return _bad(request, problem)
+        lacking = self._lacking(request, samples)
+        if lacking and late < patience and (request.plan.soak.probe or not samples.blocks):
+            raise NotYet(f"not yet: {lacking}", self._demand.scrape)
+        length = max(samples.until - request.starts_at, NOTHING)
+        if _end(request) - samples.until > MISSING_SCRAPES * self._demand.scrape:
+            if late < patience:
+                raise NotYet(f"no scrape since {samples.until:%T}", self._demand.scrape)
+            length = request.length
+        if lacking:
+            length = max(length, request.length + min(late, patience))
+            return _window(request, length, healthy=False, unknown=length, sentence=lacking)
+        seen = requests_in(samples.blocks)
+        told = f"healthy: {seen} requests" if seen else "healthy: no request, its pods were watched"
+        unknown = max(length - known_time(samples.blocks), NOTHING)
+        return _window(request, length, healthy=True, unknown=unknown, sentence=told)
+
+    def _lacking(self, request: EarnWindow, samples: Samples) -> str:
+        """Why nothing can be said of the window, with what to do about it."""
+        revision, soak = request.target.revision, request.plan.soak
         if not samples.blocks:
-            if until - since - request.length < SILENCE:
-                raise NotYet(f"no metrics of {request.target.revision} yet", span.length)
-            return f"no metrics of {request.target.revision}: look at its scrape in Prometheus"
-        total: dict[str, Counts] = {}
-        for block in samples.blocks:
-            for metric, counts in block.counts.items():
-                total[metric] = total.get(metric, Counts()) + counts
-        if total.get(RESTARTS, Counts()).canary_bad:
-            return f"{total[RESTARTS].canary_bad} container restarts"
-        for metric, limit in ((ERRORS, request.plan.limits.errors), (SLOW, SLOW_SHARE)):
-            seen = total.get(metric, Counts())
-            if exceeds(seen.canary_requests, seen.canary_bad, limit):
-                return (
-                    f"{seen.canary_bad} of {seen.canary_requests} requests {metric} "
-                    f"({format_share(round(seen.canary_rate, 4))}, limit {format_share(limit)})"
-                )
-        return None
+            broken = f" ({samples.broken[-1]})" if samples.broken else ""
+            return f"no metrics of {revision}{broken}: look at its scrape in Prometheus"
+        seen = requests_in(samples.blocks)
+        if seen >= soak.least_requests:
+            return ""
+        told = f"{seen} requests in the window, {soak.least_requests} are needed to earn it"
+        if soak.probe is not None:
+            return f"{told}; its probe GET {soak.probe.path} was not counted as requests"
+        return f"{told}; declare soak.probe in the plan, or send requests to staging"
+
+    @property
+    def _patience(self) -> timedelta:
+        return max(SILENCE, MISSING_SCRAPES * self._demand.scrape) + self._demand.lag
+
+    async def _samples(self, request: EarnWindow, until: datetime) -> Samples:
+        """One short range: the window, and the scrapes before it that its first one grew from."""
+        length = self._demand.scrape
+        since = request.starts_at - MISSING_SCRAPES * length
+        span = Span(since, request.starts_at, until, length, seen_from=since)
+        limits, measure = request.plan.limits, request.plan.metrics.measure
+        return await self._demand.blocks(request.target.revision, None, span, limits.p95, measure)
+
+
+async def _until(moment: datetime, request: EarnWindow) -> None:
+    """Be asked again at a moment, or before to look for drift; what is short is slept."""
+    remaining = moment - datetime.now(UTC)
+    if remaining > WORTH_A_TIMER:
+        left = format_duration(_end(request) - datetime.now(UTC))
+        raise NotYet(f"the window ends in {left}", min(remaining, request.length / LOOKS))
+    await asyncio.sleep(max(remaining.total_seconds(), 0))
+
+
+def _end(request: EarnWindow) -> datetime:
+    return request.starts_at + request.length
+
+
+def _bad(request: EarnWindow, sentence: str, drift: str = "") -> SoakWindow:
+    """The window as far as it has come."""
+    age = datetime.now(UTC) - request.starts_at
+    length = min(max(age, NOTHING), request.length)
+    return _window(request, length, healthy=False, sentence=sentence, drift=drift)
+
+
+def _window(request: EarnWindow, length: timedelta, **said: object) -> SoakWindow:
+    told = {"bundle": str(request.target.bundle), "length": length, **said}
+    return SoakWindow.model_validate(told)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from clients.source_http import REQUEST_TIMEOUT, SourceConnection
+from clients.source_http import REQUEST_TIMEOUT, SourceConnection, named
 from domain.errors import PermanentFailure, ReleaseError
 from domain.metrics.measure import Measure
 from domain.metrics.places import DatadogPlace
@@ -53,7 +53,9 @@ class Datadog:
     def __init__(self, place: DatadogPlace, *, timeout: timedelta = REQUEST_TIMEOUT) -> None:
         self._place = place
         keys = {"DD-API-KEY": place.api_key_file, "DD-APPLICATION-KEY": place.app_key_file}
-        self._http = SourceConnection("Datadog", place, secret_headers=keys, timeout=timeout)
+        self._http = SourceConnection(
+            "Datadog", place, headers=named(), secret_headers=keys, timeout=timeout
+        )
 
     @property
     def lag(self) -> timedelta:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
-from clients.source_http import REQUEST_TIMEOUT, SourceConnection
+from clients.source_http import REQUEST_TIMEOUT, SourceConnection, named
 from domain.errors import PermanentFailure, ReleaseError
 from domain.metrics.http_json import HttpJsonAnswer, arm_of
 from domain.metrics.places import HttpJsonPlace
@@ -19,7 +19,9 @@ class HttpJson:
 
     def __init__(self, place: HttpJsonPlace, *, timeout: timedelta = REQUEST_TIMEOUT) -> None:
         self._place = place
-        self._http = SourceConnection("http-json", place, query_key="arm", timeout=timeout)
+        self._http = SourceConnection(
+            "http-json", place, headers=named(), query_key="arm", timeout=timeout
+        )
 
     @property
     def lag(self) -> timedelta:

@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prometheus_api_client.prometheus_connect import PrometheusConnect
@@ -20,13 +20,14 @@ from urllib3.util.retry import Retry
 from clients.source_http import CALL_TIMEOUT_FACTOR, REQUEST_TIMEOUT, SourceConnection
 from domain.errors import NotFound, PermanentFailure, ReleaseError
 from domain.metrics.places import PrometheusPlace
-from domain.metrics.source import Asked
+from domain.metrics.source import Asked, Survey
 from domain.samples import SERIES_LIMIT, Arm, Series
 
 __all__ = ["CALL_TIMEOUT_FACTOR", "REQUEST_TIMEOUT", "Matches", "Prometheus", "selector"]
 
 RESTARTS, UP = "kube_pod_container_status_restarts_total", "up"
 METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+NO_LONGER = timedelta(seconds=1)
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
@@ -119,6 +120,26 @@ class Prometheus:
             measure=measure,
         )
 
+    async def survey(self, asked: Asked) -> Survey:
+        """Who else has the metric, told by one series per pod and labels."""
+        place = self._place
+        whole: Matchers = {} if asked.measure.requests else {"le": "+Inf"}
+        inside: Matchers = {place.namespace_label: asked.namespace, **whole}
+        named: Matchers = {place.pod_label: Matches.any_of(*asked.pods), **whole}
+        there, namesakes = await asyncio.gather(
+            *(
+                self.raw_series(
+                    asked.measure.counted, matchers, asked.span.until, asked.span.window
+                )
+                for matchers in (inside, named)
+            )
+        )
+        found = {one.pod: one.labels.get(place.namespace_label, "") for one in namesakes}
+        return Survey(
+            pods=frozenset(one.pod for one in there),
+            elsewhere={pod: name for pod, name in found.items() if name != asked.namespace},
+        )
+
     async def raw_series(
         self,
         metric: str,
@@ -136,16 +157,7 @@ class Prometheus:
         series, a series without such a label, or an answer that is not a matrix of samples.
         """
         query = selector(metric, {**self._place.matchers, **matchers}, window)
-        parameters = {
-            "time": f"{at.timestamp():.3f}",
-            "timeout": f"{round(self._http.seconds * 1000)}ms",
-            "limit": str(self._series_limit + 1),
-        }
-        result = await self._http.call(
-            query, lambda: self._connection.custom_query(query, params=parameters)
-        )
-        if not isinstance(result, list):
-            self._http.wrong_shape(query, f"its result is a {type(result).__name__}, not a list")
+        result = await self._query(query, at)
         if len(result) > self._series_limit:
             raise PermanentFailure(
                 f"{self._http.url}: {query} matches more than {self._series_limit} series, the"
@@ -157,12 +169,7 @@ class Prometheus:
     async def is_ready(self) -> bool:
         """Whether it answers that it serves queries (`/-/ready`, which Mimir has not)."""
         try:
-            await self._http.call(
-                "/-/ready",
-                lambda: self._http.session.get(
-                    f"{self._http.url}/-/ready", timeout=self._http.seconds
-                ),
-            )
+            await self._http.call("/-/ready", lambda: self._http.get("/-/ready"))
         except NotFound:
             return await self._answers()
         except ReleaseError:
@@ -173,9 +180,22 @@ class Prometheus:
         """Close the connections."""
         await self._http.close()
 
+    async def _query(self, query: str, at: datetime) -> list[Any]:
+        parameters = {
+            "time": f"{at.timestamp():.3f}",
+            "timeout": f"{round(self._http.seconds * 1000)}ms",
+            "limit": str(self._series_limit + 1),
+        }
+        result = await self._http.call(
+            query, lambda: self._connection.custom_query(query, params=parameters)
+        )
+        if not isinstance(result, list):
+            self._http.wrong_shape(query, f"its result is a {type(result).__name__}, not a list")
+        return result
+
     async def _answers(self) -> bool:
         try:
-            await self._http.call("vector(1)", lambda: self._connection.custom_query("vector(1)"))
+            await self._query(selector(UP, {"job": "nobody"}, NO_LONGER), datetime.now(UTC))
         except ReleaseError:
             return False
         return True

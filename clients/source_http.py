@@ -18,7 +18,7 @@ import requests
 from requests.auth import AuthBase, _basic_auth_str
 from requests.exceptions import RequestException, SSLError
 
-from clients.http import retry_after
+from clients.http import own_version, retry_after
 from domain.errors import NotFound, PermanentFailure, TransientFailure
 from domain.metrics.places import Reached
 
@@ -32,6 +32,11 @@ _UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed", "Hostnam
 Answer = TypeVar("Answer")
 
 
+def named() -> dict[str, str]:
+    """How our own clients name themselves."""
+    return {"User-Agent": f"tidegate-metrics/{own_version()}"}
+
+
 class SourceConnection:
     """One source by HTTP: `system` and `query_key` (the parameter that says what is asked) name it.
 
@@ -43,6 +48,7 @@ class SourceConnection:
         system: str,
         place: Reached,
         *,
+        headers: Mapping[str, str] | None = None,
         secret_headers: Mapping[str, Path] | None = None,
         query_key: str = "query",
         timeout: timedelta = REQUEST_TIMEOUT,
@@ -52,7 +58,7 @@ class SourceConnection:
         self._query_key = query_key
         self._secrets = _Secrets(place, secret_headers or {})
         self.session = requests.Session()
-        self.session.headers.update(place.headers)
+        self.session.headers.update({**dict(headers or {}), **place.headers})
         self.session.auth = self._secrets
         if place.ca_file:
             self.session.verify = str(place.ca_file.expanduser())
@@ -71,17 +77,23 @@ class SourceConnection:
         """The JSON that `path` answers; a redirect is refused, credentials would follow it."""
 
         def get() -> Any:
-            answer = self.session.get(
-                f"{self.url}{path}",
-                params=dict(parameters),
-                timeout=self.seconds,
-                allow_redirects=False,
-            )
+            answer = self.get(path, parameters)
             if answer.is_redirect:
                 self.wrong_shape(asked, f"it redirects to {answer.headers['Location']}")
             return answer.json()
 
         return await self.call(asked, get)
+
+    def get(self, path: str, parameters: Mapping[str, str] | None = None) -> requests.Response:
+        """One request, in this thread."""
+        return self.session.get(
+            f"{self.url}{path}",
+            params=dict(parameters or {}),
+            timeout=self.seconds,
+            allow_redirects=False,
+            # Said here, or an authority that the environment names would take its place.
+            verify=self.session.verify,
+        )
 
     async def call(self, asked: str, function: Callable[[], Answer]) -> Answer:
         """Run a request in a thread; what goes wrong in it becomes one of our two kinds."""

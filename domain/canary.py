@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from domain.judge.known import LastKnown
 from domain.judge.rules import JudgeRules, OnQuiet, PromoteBy, margin_for
+from domain.judge.state import JudgeState
 from domain.plan import ServicePlan
 
 ERRORS, SLOW, RESTARTS = "errors", "slow", "restarts"
@@ -14,8 +16,17 @@ SLOW_SHARE = 0.05
 SILENT_BLOCKS = 6
 
 
-def judge_rules(plan: ServicePlan, weight: int, *, has_stable: bool) -> JudgeRules:
-    """Rules of one step; at 100 % or without a stable there is nothing to compare with."""
+def judge_rules(
+    plan: ServicePlan,
+    weight: int,
+    *,
+    has_stable: bool,
+    last_known: dict[str, LastKnown] | None = None,
+) -> JudgeRules:
+    """Rules of one step; at 100 % or without a stable there is nothing to compare with.
+
+    Then `last_known` says what the old revision was like when it was compared.
+    """
     pace, steps = plan.pace, plan.canary.steps
     compared = has_stable and weight < 100
     return JudgeRules(
@@ -30,4 +41,21 @@ def judge_rules(plan: ServicePlan, weight: int, *, has_stable: bool) -> JudgeRul
         on_quiet=OnQuiet(plan.canary.on_quiet),
         promote=PromoteBy(plan.canary.promote),
         control_arm=compared,
+        last_known={} if compared else last_known or {},
     )
+
+
+def known_of_stable(state: JudgeState | None) -> dict[str, LastKnown]:
+    """What stable was last known like, per metric with a limit; nothing where it had no requests.
+
+    While it was within the limit, or, where it was not in the end, while it was over it.
+    """
+    found = {}
+    for name, metric in state.metrics.items() if state is not None else ():
+        good, whole = metric.good, metric.rollout
+        requests, bad = good.stable_requests, good.stable_bad
+        if metric.stable_over:
+            requests, bad = whole.stable_requests - requests, whole.stable_bad - bad
+        if requests > 0:
+            found[name] = LastKnown(requests=requests, bad=bad, over=metric.stable_over)
+    return found

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from domain.bundle import BundleReference, RecordReference
 from domain.commands import AcceptedCommand, Change, CommandName, distinct_principals
+from domain.gates import GateNote, Gates
 from domain.plan import ServicePlan
 from domain.policy import Policy
 from domain.records import Record
@@ -32,6 +33,8 @@ class Evidence(Record):
     opened_at: datetime
     expires_at: datetime
     unknown_authors: tuple[str, ...] = ()
+    gates: Gates = Gates()
+    gate_notes: tuple[GateNote, ...] = ()
 
     @property
     def sentence(self) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from domain.commands import Change, eligible
+from domain.gates import Gate
 from domain.phases import Phase
-from domain.plan import HOUR, MINUTE, Factor, ServicePlan
+from domain.plan import HOUR, MINUTE, Factor, ServicePlan, SoakPlan
 from domain.policy import Policy, Role
 from domain.quantities import format_duration
 from domain.records import Record
@@ -34,13 +35,21 @@ USUAL: dict[Phase, timedelta] = {
     Phase.SETTLE: MINUTE,
 }
 NOTHING = timedelta(0)
+_GATES = {
+    "build": Gate.TESTS,
+    "scan": Gate.SCAN,
+    "staging": Gate.TESTS,
+    "soak": Gate.SOAK,
+    "watch": Gate.WATCH,
+}
 
 
 class JourneyStep(Record):
     """One step: how long, who is waited for, and what undoing it means.
 
     `worst` is when the step gives up (or holds and asks people); `clock` names the rehearsal clock
-    that shortened its times; `reversible` is false from the point of no return on.
+    that shortened its times; `reversible` is false from the point of no return on. `gate` says
+    where a gate does not act by itself.
     """
 
     phase: Phase
@@ -54,6 +63,7 @@ class JourneyStep(Record):
     needs: str = ""
     undo: str
     reversible: bool = True
+    gate: str = ""
 
 
 class JourneyTotal(Record):
@@ -68,7 +78,7 @@ def journey(plan: ServicePlan, policy: Policy, change: Change | None) -> tuple[J
 
     `change` None means that the authors are not known yet; then nobody is excluded.
     """
-    return (
+    steps = (
         *_before_staging(plan),
         _staging(plan),
         _soak(plan),
@@ -78,6 +88,15 @@ def journey(plan: ServicePlan, policy: Policy, change: Change | None) -> tuple[J
         _watch(plan),
         _settle(plan),
     )
+    return tuple(step.with_(gate=_gate_words(plan, step.title)) for step in steps)
+
+
+def _gate_words(plan: ServicePlan, title: str) -> str:
+    """What a gate's mode means at this step; empty where it acts, as it does before users come."""
+    gate = _GATES.get(title)
+    if title.startswith("canary ") and title.endswith("%"):
+        gate = Gate.CANARY
+    return plan.gates.words_of(gate) if gate is not None else ""
 
 
 def total(steps: tuple[JourneyStep, ...]) -> JourneyTotal:
@@ -146,13 +165,24 @@ def _soak(plan: ServicePlan) -> JourneyStep:
         phase=Phase.SOAK,
         title="soak",
         does=f"earn {format_duration(soak.duration)} of healthy time in windows of "
-        f"{format_duration(soak.window)}; an unhealthy window {rules[soak.on_unhealthy]}",
+        f"{format_duration(soak.window)}; an unhealthy window {rules[soak.on_unhealthy]}"
+        f"{_quiet_windows(soak)}",
         expected=pace.soak,
         worst=pace.soak_deadline,
         at_worst="rolls staging back",
         clock=_clock(plan.rehearsal.soak),
         undo="staging's traffic goes back to the old revision",
     )
+
+
+def _quiet_windows(soak: SoakPlan) -> str:
+    """What becomes of windows with too few requests."""
+    if not soak.least_requests:
+        return ""
+    told = f"; one with fewer than {soak.least_requests} requests earns nothing"
+    if soak.probe is None:
+        return told
+    return f"{told}: what is missing is sent, GET {soak.probe.path}"
 
 
 def _approval(plan: ServicePlan, policy: Policy, change: Change | None) -> JourneyStep:

@@ -6,8 +6,10 @@ The observing activity and the auditor begin, read blocks and speak by these sam
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from pydantic import BaseModel
 
@@ -15,13 +17,18 @@ from domain.bundle import RecordReference
 from domain.canary import ERRORS, METRICS, RESTARTS, SLOW
 from domain.judge.counts import Block
 from domain.judge.decision import judge
+from domain.judge.rules import JudgeRules
 from domain.judge.state import JudgeState, next_step, observe, start
 from domain.judge.verdict import Judgement, Reason, Verdict
 from domain.records import Record
+from domain.samples import Samples
 from domain.steps import ObserveStep
 
 # Floats of another machine may differ in their last digits; nothing that was changed by hand does.
 SAME = 1e-9
+# What cannot be used is told by its latest examples.
+TOLD_LEFT_OUT = 3
+TOLD_LENGTH = 240
 # What states and judgements of older versions do not have: it is no difference that they lack it.
 ADDED_LATER = frozenset({"ratio", "ratios", "edges", "voted", "unequal"})
 
@@ -66,7 +73,33 @@ def begin(request: ObserveStep) -> JudgeState:
     return request.state
 
 
-def with_restarts(state: JudgeState, request: ObserveStep, blocks: Iterable[Block]) -> JudgeState:
+class Judged(Protocol):
+    """What is judged by rules: a release's step, or somebody else's rollout."""
+
+    @property
+    def rules(self) -> JudgeRules:
+        """The judge's rules of it."""
+
+
+def take_in(
+    state: JudgeState, request: Judged, blocks: Sequence[Block]
+) -> tuple[JudgeState, tuple[Block, ...]]:
+    """The judge after these blocks, and what of them it judged."""
+    state = with_restarts(state, request, blocks)
+    judged = tuple(known_to(state, block) for block in blocks)
+    for block in judged:
+        state = observe(state, request.rules, block)
+    return state, judged
+
+
+def unused(before: tuple[str, ...], samples: Samples) -> tuple[str, ...]:
+    """What of the source could not be used since the last block, the latest last."""
+    earlier = () if samples.blocks else before
+    named = [str(broken)[:TOLD_LENGTH] for broken in samples.broken]
+    return tuple(dict.fromkeys([*earlier, *named]))[-TOLD_LEFT_OUT:]
+
+
+def with_restarts(state: JudgeState, request: Judged, blocks: Iterable[Block]) -> JudgeState:
     """Judge restarts as well where the cluster counts them (kube-state-metrics is not everywhere).
 
     A metric joins before the first block or not at all: evidence may not be chosen afterwards.
@@ -104,16 +137,33 @@ def recompute(record: ObservedBlocks, earlier: Iterable[Block]) -> Recomputed:
 
     Raises PermanentFailure when a block does not fit the step or the blocks before it.
     """
-    blocks, request = (*earlier, *record.blocks), record.step
+    blocks = (*earlier, *record.blocks)
+    last = deque(judged(record, blocks), maxlen=1).pop()
+    return conclude(record, last, len(blocks))
+
+
+def judged(record: ObservedBlocks, blocks: Sequence[Block]) -> Iterator[JudgeState]:
+    """The judge's states: before the first of all the record's blocks, then after each of them.
+
+    Raises PermanentFailure when a block does not fit the step or the blocks before it.
+    """
+    request = record.step
     state = with_restarts(begin(request), request, blocks)
+    yield state
     for block in blocks:
-        state = observe(state, request.rules, block)
+        state = observe(state, request.rules, known_to(state, block))
+        yield state
+
+
+def conclude(record: ObservedBlocks, state: JudgeState, blocks: int) -> Recomputed:
+    """The judge's answer in the state after all `blocks` of the record, against the stored one."""
     told = _of_its_time(state, record)
-    judgement = spoken_of(judge(told, request.rules, record.judgement.elapsed), record.left_out)
+    judgement = judge(told, record.step.rules, record.judgement.elapsed)
+    judgement = spoken_of(judgement, record.left_out)
     return Recomputed(
         judgement=judgement,
         state=state,
-        blocks=len(blocks),
+        blocks=blocks,
         differences=differing(record.judgement, judgement),
     )
 

@@ -18,7 +18,9 @@ from pydantic_core import PydanticCustomError
 
 from domain.checks import HttpCheck
 from domain.environments import Environment
+from domain.gates import Gates
 from domain.metrics.plan import MetricsPlan
+from domain.probes import Probe
 from domain.quantities import (
     LONGEST,
     Duration,
@@ -34,6 +36,10 @@ from domain.records import Record
 NAME = r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 SHORTEST_WAIT = timedelta(milliseconds=1)
+# As many as make a canary's step one with traffic.
+PROBED_REQUESTS = 20
+# Well within what one attempt of a poll may last.
+SENDING_SECONDS = 30
 
 
 class Factor(Record):
@@ -152,11 +158,48 @@ class SoakPlan(Record):
         default="pause", description="an unhealthy window counts nothing, everything, or negative"
     )
     deadline: PositiveDuration = Field(default=72 * HOUR, description="give up after so long")
+    min_requests: Whole | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="a window with fewer earns nothing; default 0, with a probe 20",
+    )
+    probe: Probe | None = Field(
+        default=None, description="sent until a quiet window has min_requests"
+    )
 
     @model_validator(mode="after")
     def _can_be_earned(self) -> SoakPlan:
         _not_shorter("deadline", self.deadline, "duration", self.duration)
         return self
+
+    @model_validator(mode="after")
+    def _probe_has_an_aim(self) -> SoakPlan:
+        if self.probe is not None and self.min_requests == 0:
+            raise PydanticCustomError(
+                "probe_without_aim",
+                "with min_requests: 0 the probe is never sent; raise min_requests or leave it out",
+            )
+        if self.probe is not None and self.least_requests > SENDING_SECONDS * self.probe.rate:
+            raise PydanticCustomError(
+                "probe_too_slow",
+                "at {rate} requests per second the probe sends {most} in the {seconds} s that it "
+                "has, min_requests is {least}; raise its rate or lower min_requests",
+                {
+                    "rate": f"{self.probe.rate:g}",
+                    "most": int(SENDING_SECONDS * self.probe.rate),
+                    "seconds": SENDING_SECONDS,
+                    "least": self.least_requests,
+                },
+            )
+        return self
+
+    @property
+    def least_requests(self) -> int:
+        """Requests that a window needs to count as healthy."""
+        if self.min_requests is not None:
+            return self.min_requests
+        return PROBED_REQUESTS if self.probe else 0
 
 
 class ApprovalPlan(Record):
@@ -183,6 +226,9 @@ class CanaryPlan(Record):
     on_quiet: Literal["advance", "hold", "synthetic"] = Field(
         default="advance", description="at the deadline, when nothing speaks for or against"
     )
+    load: Probe | None = Field(
+        default=None, description="sent to both arms as users are, with on_quiet: synthetic"
+    )
     promote: Literal["any", "relative"] = Field(
         default="any", description="relative: only a comparison with stable promotes"
     )
@@ -199,6 +245,22 @@ class CanaryPlan(Record):
                 "steps_rise",
                 "steps must rise from above 0 to 100, for example [10, 50, 100], not {steps}",
                 {"steps": str(list(self.steps))},
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _load_is_declared_and_sent(self) -> CanaryPlan:
+        if self.on_quiet == "synthetic" and self.load is None:
+            raise PydanticCustomError(
+                "load_missing",
+                "on_quiet: synthetic needs `load`, for example load: {path: /api/v1/albums, "
+                "rate: 5}",
+            )
+        if self.load is not None and self.on_quiet != "synthetic":
+            raise PydanticCustomError(
+                "load_never_sent",
+                "load is sent only with on_quiet: synthetic, not {on_quiet}",
+                {"on_quiet": self.on_quiet},
             )
         return self
 
@@ -247,6 +309,7 @@ class ServicePlan(Record):
     soak: SoakPlan = SoakPlan()
     approval: ApprovalPlan = ApprovalPlan()
     canary: CanaryPlan = CanaryPlan()
+    gates: Gates = Gates()
     rehearsal: Rehearsal = Rehearsal()
     retain: Whole = Field(default=3, ge=1, le=50, description="retired revisions that are kept")
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from domain.gates import Gates
 from domain.plan import HOUR, MINUTE, CanaryPlan, ServicePlan
 from domain.quantities import (
     OpenShare,
@@ -44,6 +45,7 @@ class Floors(Record):
     """The loosest plan that the organisation accepts."""
 
     soak: PositiveDuration = 24 * HOUR
+    soak_window: PositiveDuration = Field(default=30 * MINUTE, description="longest window")
     quorum: Whole = Field(default=1, ge=0)
     first_step: Whole = Field(
         default=10, ge=1, le=100, description="largest first step, in percent"
@@ -60,6 +62,7 @@ class Floors(Record):
     p95: PositiveDuration = timedelta(milliseconds=500)
     scan: Literal["critical", "high"] = "critical"
     approval_expires: PositiveDuration = 24 * HOUR
+    gates: Gates = Field(default=Gates(), description="the weakest mode of each gate")
 
 
 class Policy(Record):
@@ -140,6 +143,9 @@ def violations(plan: ServicePlan, policy: Policy) -> Iterator[Violation]:
     if plan.approval.quorum < floors.quorum:
         yield _below(("approval", "quorum"), plan.approval.quorum, floors.quorum, str)
     yield from _canary(plan.canary, floors)
+    for gate in plan.gates.weaker_than(floors.gates):
+        mode, weakest = plan.gates.mode_of(gate), floors.gates.mode_of(gate)
+        yield Violation(("gates", gate), f"{mode} is weaker than the policy's {weakest}")
 
 
 def _tests(plan: ServicePlan, floors: Floors) -> Iterator[Violation]:
@@ -173,6 +179,7 @@ def _durations(plan: ServicePlan, floors: Floors) -> Iterator[Violation]:
         if value < floor:
             yield _below(where, value, floor, format_duration)
     for where, value, ceiling in (
+        (("soak", "window"), plan.soak.window, floors.soak_window),
         (("limits", "p95"), plan.limits.p95, floors.p95),
         (("approval", "expires"), plan.approval.expires, floors.approval_expires),
     ):

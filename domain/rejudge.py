@@ -130,7 +130,7 @@ def rejudge(verdicts: Sequence[StoredVerdict], plans: Plans) -> tuple[RejudgedSt
     Raises PermanentFailure when blocks do not fit the step they are stored with.
     """
     done: list[RejudgedStep] = []
-    steps = _steps(verdicts)
+    steps = steps_of(verdicts)
     asked = _asked(steps, plans)
     before = _Before(None, parted=False, rolled_back_at=None)
     for step, request in zip(steps, asked, strict=True):
@@ -182,7 +182,7 @@ def rules_under(request: ObserveStep, plans: Plans) -> JudgeRules:
     return JudgeRules.model_validate(request.rules.model_dump() | changed)
 
 
-def _steps(verdicts: Sequence[StoredVerdict]) -> list[list[StoredVerdict]]:
+def steps_of(verdicts: Sequence[StoredVerdict]) -> list[list[StoredVerdict]]:
     """Observations of the same step belong together: a hold, and the look after it."""
     ordered = sorted(
         verdicts, key=lambda one: (one.record.step.since, one.record.judgement.elapsed)
@@ -233,10 +233,10 @@ def _rejudged(
         why = "the blocks of the steps before it are not among the records, and the new rules count"
         return _Walked(judged.with_(unknown=(*unknown, f"{why} them otherwise")), None)
     blocks = [at_limit(one.blocks, request.slow_above, asked.slow_above) for one in step]
-    new, state = _walk(begun, blocks, last)
+    new, state = walk(begun, blocks, last)
     if (asked.rules, asked.slow_above) == (request.rules, request.slow_above):
         new = old if _verdict(new) is _verdict(old) else new
-    change = _change(old, new, _walk(request, [one.blocks for one in step], last)[0])
+    change = _change(old, new, walk(request, [one.blocks for one in step], last)[0])
     return _Walked(judged.with_(new=new, change=change, supposing=before.parted), state)
 
 
@@ -269,7 +269,7 @@ def _counts_alike(one: ObserveStep, other: ObserveStep) -> bool:
     return gathering(one) == gathering(other)
 
 
-def _walk(
+def walk(
     request: ObserveStep, blocks: list[tuple[Block, ...]], last: ObservedBlocks
 ) -> tuple[Spoken, JudgeState]:
     """Judge after every block; without a verdict by the last one, when the old verdict came."""
@@ -327,6 +327,8 @@ def _unknown(step: list[StoredVerdict], plans: Plans) -> tuple[str, ...]:
     if request.watch and plans.old is not None and new.pace.watch > plans.old.pace.watch:
         longer = format_duration(new.canary.watch - plans.old.canary.watch)
         told.append(f"the new plan watches {longer} longer: no blocks of that time exist")
+    if plans.old is not None and plans.old.metrics != new.metrics:
+        told.append("the new plan measures otherwise: the blocks hold what the old one measured")
     finer = new.limits.p95 != request.slow_above
     if finer and not all(tells_other_edges(block) for one in step for block in one.blocks):
         told.append(

@@ -10,6 +10,7 @@ from pydantic import Field
 from domain.bundle import BundleReference, RecordReference
 from domain.commands import AcceptedCommand, Change, RefusedCommand
 from domain.environments import Environment
+from domain.gates import GateMode, GateNote
 from domain.holds import Hold
 from domain.journal import Journal
 from domain.phases import Outcome, Phase
@@ -44,7 +45,10 @@ class StageRecord(Record):
 
 
 class StepVerdict(Record):
-    """What the judge said about one step, or the person `by` whom it was promoted."""
+    """What the judge said about one step, or the person `by` whom it was promoted.
+
+    `mode` is the gate's: where it only observes, the verdict moved nothing.
+    """
 
     weight: int
     verdict: str
@@ -52,6 +56,7 @@ class StepVerdict(Record):
     sentence: str
     record: RecordReference | None = None
     by: str | None = None
+    mode: GateMode = GateMode.ACT
 
 
 class RollbackRehearsal(Record):
@@ -89,6 +94,7 @@ class ReleaseState(Record):
     journal: Journal = Journal()
     paused_by: AcceptedCommand | None = None
     held: Hold | None = None
+    gate_notes: tuple[GateNote, ...] = ()
     commands: tuple[AcceptedCommand, ...] = ()
     refusals: tuple[RefusedCommand, ...] = ()
     rollback: str | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -92,8 +92,8 @@ def sample(
     arms = [canary] if stable is None else [canary, stable]
     if (refused := _too_many(arms, span)) is not None:
         return Samples(blocks=(), broken=(refused,), until=span.after)
-    faults, common = Faults(), _common_edges(arms)
-    edge = _nearest_edge(common, slow_above)
+    faults, common = Faults(), common_edges(arms)
+    edge = nearest_edge(common, slow_above)
     others = common - {edge} if stable is not None and edge is not None else set()
     readings = _readings(arms, span, _read_edges(edge, others), faults)
     if slow_above is not None and edge is None and any(arm.buckets for arm in arms):
@@ -125,7 +125,8 @@ def _too_many(arms: list[Arm], span: Span) -> Broken | None:
     return Broken("", "the query", what, span.until)
 
 
-def _common_edges(arms: list[Arm]) -> set[float]:
+def common_edges(arms: Sequence[Arm]) -> set[float]:
+    """The finite bucket edges (seconds) that every arm with buckets has."""
     per_arm = [
         {arm.measure.edge(series.labels) for series in arm.buckets} for arm in arms if arm.buckets
     ]
@@ -133,7 +134,7 @@ def _common_edges(arms: list[Arm]) -> set[float]:
     return {edge for edge in common if edge is not None and math.isfinite(edge)}
 
 
-def _nearest_edge(common: set[float], limit: timedelta | None) -> float | None:
+def nearest_edge(common: set[float], limit: timedelta | None) -> float | None:
     """The finite edge nearest to the limit, the lower of two equally near: it is stricter."""
     if limit is None:
         return None

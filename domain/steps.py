@@ -10,6 +10,7 @@ from domain.checks import HttpCheck
 from domain.commands import AcceptedCommand, Change, Command
 from domain.environments import Environment
 from domain.evidence import Proof
+from domain.gates import GateNote
 from domain.holds import Hold
 from domain.journal import Compensation
 from domain.judge.rules import JudgeRules
@@ -194,7 +195,7 @@ class Settle(Record):
 
 
 class EarnWindow(Record):
-    """Watch one window of staging time; `ends_at` is wall-clock time."""
+    """Watch one window of staging time, of about `length`; `starts_at` is wall-clock time."""
 
     target: RevisionRequest
     starts_at: datetime
@@ -262,6 +263,7 @@ class FreezeEvidence(Record):
     soak: SoakRecord
     rehearsal: RollbackRehearsal
     expires_in: timedelta
+    gate_notes: tuple[GateNote, ...] = ()
 
 
 class FrozenEvidence(Record):

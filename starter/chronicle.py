@@ -127,6 +127,8 @@ def _people(state: ReleaseState) -> Iterator[Line]:
         covers = _restated(state, accepted)
         text = f"{said}: {reason}" if reason else said
         yield Line(("command", number), accepted.at, text, covers=covers)
+    for number, note in enumerate(state.gate_notes):
+        yield Line(("gate", number), note.at, f"{INDENT}{note.words}", covers=(note.sentence,))
     for number, refused in enumerate(state.refusals):
         yield Line(("refusal", number), refused.at, f"{INDENT}{refusal_line(refused)}")
 

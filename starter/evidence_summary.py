@@ -20,6 +20,8 @@ def summary(evidence: Evidence, state: ReleaseState) -> str:
         ("replaces", stable.revision if stable else "nothing: a first release"),
         *((record.kind, record.sentence) for record in evidence.records),
         ("soak", _soak(evidence)),
+        *(("gate", told) for told in evidence.gates.told),
+        *(("gate", note.words) for note in evidence.gate_notes),
         ("rehearsal", evidence.rehearsal.sentence),
         ("configuration", _diff(evidence)),
         ("image", evidence.image),

@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     SUPERSEDED = 14
     ABORTED = 15
     ROLLBACK_INCOMPLETE = 16
+    HELD = 17
     INTERRUPTED = 130
 
 

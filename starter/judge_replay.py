@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import settings as configuration
 from domain.errors import NotFound, PermanentFailure
 from domain.observed import ObservedBlocks, Recomputed, differing, recompute
+from starter import rollout_replay
 from starter.event_loop import run
 from starter.exit_codes import ExitCode
 from starter.output import Format, say, say_json
@@ -26,13 +27,19 @@ class Replayed:
 
 def replay(records: list[str], output: Format) -> ExitCode:
     """Print every verdict as recomputed; UNEXPECTED (1) when one differs from what was stored."""
-    replayed = _replayed(run(_gathered(records)))
+    shelf = run(_gathered(records))
+    replayed = _replayed(shelf)
+    rollouts = [rollout_replay.replayed(*one) for one in shelf.rollouts]
     if output is Format.JSON:
-        say_json([_as_json(one) for one in replayed])
+        say_json([*map(_as_json, replayed), *map(rollout_replay.as_json, rollouts)])
     else:
-        for one in replayed:
-            say("\n".join(_lines(one)))
-    return ExitCode.UNEXPECTED if any(one.differences for one in replayed) else ExitCode.OK
+        for told in (*map(_lines, replayed), *map(rollout_replay.lines, rollouts)):
+            say("\n".join(told))
+    differences = [
+        *(one.differences for one in replayed),
+        *(one.differences for one in rollouts),
+    ]
+    return ExitCode.UNEXPECTED if any(differences) else ExitCode.OK
 
 
 async def _gathered(places: list[str]) -> Shelf:
@@ -45,7 +52,7 @@ async def _gathered(places: list[str]) -> Shelf:
                 await shelf.fetch(registry, place)
         else:
             shelf.put_file(place)
-    if not shelf.verdicts:
+    if not shelf.verdicts and not shelf.rollouts:
         raise NotFound(f"there is no verdict in {', '.join(places)}: give a verdict record as well")
     shelf.sort()
     return shelf

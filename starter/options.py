@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from domain.environments import Environment
 from starter.output import Format
 
 DEFAULT_PATIENCE = "5m"
@@ -21,6 +22,9 @@ By = Annotated[
 ]
 StateDirectory = Annotated[
     Path, typer.Option("--state", metavar="DIR", help="Where its files are.")
+]
+ObservedEnvironment = Annotated[
+    Environment, typer.Option(help="Whose cluster and metrics, as in the connection file.")
 ]
 MaybeRelease = Annotated[
     str | None,

@@ -112,7 +112,7 @@ def _asked(step: JourneyStep) -> str:
 
 
 def _lines(step: JourneyStep) -> list[str]:
-    lines = [step.does]
+    lines = [step.does, *([step.gate] if step.gate else [])]
     if step.needs:
         lines.append(f"by {step.needs}: {', '.join(step.people) or 'nobody in the policy'}")
     lines.append(f"if it takes longer: {step.at_worst}")

@@ -14,6 +14,7 @@ from domain.errors import NotFound, PermanentFailure
 from domain.evidence import Evidence
 from domain.judge.counts import Block
 from domain.observed import BlockChunk, ObservedBlocks
+from domain.observed_rollout import ObservedRollout
 from domain.plan import ServicePlan
 from domain.records import digest_of
 from domain.steps import RevisionRequest
@@ -33,13 +34,16 @@ class Shelf:
     chunks: dict[str, BlockChunk] = field(default_factory=dict)
     bundles: dict[str, Bundle] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
+    rollouts: list[tuple[str, ObservedRollout]] = field(default_factory=list)
 
     def put(self, origin: str, content: bytes) -> None:
         """Take in a record; PermanentFailure when it is of no kind that is read here."""
         try:
             self.verdicts.append((origin, ObservedBlocks.model_validate_json(content)))
         except ValidationError as problem:
-            if not self._put_beside(content):
+            if (rollout := _parsed(ObservedRollout, content)) is not None:
+                self.rollouts.append((origin, rollout))
+            elif not self._put_beside(content):
                 raise PermanentFailure(_told(origin, problem)) from problem
 
     def put_file(self, place: str) -> None:

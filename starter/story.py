@@ -105,6 +105,9 @@ def facts(state: ReleaseState) -> list[str]:
         lines.append(held_line(state.held))
     if state.paused_by is not None and not state.is_over:
         lines.append(f"paused by {state.paused_by.principal}")
+    if not state.is_over:
+        lines += state.request.plan.gates.told
+    lines += [note.words for note in state.gate_notes]
     lines += [refusal_line(refused) for refused in state.refusals]
     if state.undelivered:
         lines.append(undelivered_line(state))

@@ -99,6 +99,7 @@ class Approving(Deploying):
                 soak=self._soak_record(),
                 rehearsal=rehearsal,
                 expires_in=plan.approval.expires,
+                gate_notes=self._state.gate_notes,
             ),
             queue=CONTROL_QUEUE,
             options=options.QUICK,

@@ -11,11 +11,12 @@ with workflow.unsafe.imports_passed_through():
     from domain.bundle import RecordReference
     from domain.decisions import Report, Signal
     from domain.environments import BUILD_QUEUE, CONTROL_QUEUE, Environment, cluster_queue
+    from domain.gates import Gate, GateMode
     from domain.plan import HOUR
     from domain.steps import BuildRequest, BundleRequest, ScanRequest, StableQuery
     from domain.traffic import StableRevision
     from workflows import options
-    from workflows.holding import Holding
+    from workflows.gating import Gating
 
 
 def completed(sentence: str) -> Report:
@@ -28,7 +29,7 @@ def closed(sentence: str) -> Report:
     return Report(signal=Signal.GATE_CLOSED, sentence=sentence)
 
 
-class Building(Holding):
+class Building(Gating):
     """The stages before anything is deployed."""
 
     _refused_reports: tuple[str, ...] = ()
@@ -53,7 +54,9 @@ class Building(Holding):
         )
         self._keep(tests.record)
         if not tests.passed:
-            return closed(tests.record.sentence)
+            problem = await self._pass_gate(Gate.TESTS, closed(tests.record.sentence))
+            if problem is not None:
+                return problem
         built = await self._do(
             Build.build_image,
             request,
@@ -97,14 +100,18 @@ class Building(Holding):
         if found is None or found.summary is None or found.record is None:
             self._refused_reports = found.refused if found else ()
             refused = f" ({'; '.join(self._refused_reports)})" if self._refused_reports else ""
-            return Report(
+            missing = Report(
                 signal=Signal.NO_EVIDENCE,
                 sentence=f"no scan report for {image}{refused}; attach one (grype -o json, trivy "
                 "--format json) to the image as an OCI referrer",
             )
+            if self._mode_of(Gate.SCAN) is GateMode.OBSERVE:
+                return await self._pass_gate(Gate.SCAN, missing) or completed("no scan report")
+            return missing
         self._keep(found.record)
         if found.summary.blocking:
-            return closed(found.summary.sentence)
+            problem = await self._pass_gate(Gate.SCAN, closed(found.summary.sentence))
+            return problem or completed(found.summary.sentence)
         return completed(found.summary.sentence)
 
     async def _read_stable(self, environment: Environment) -> StableRevision | None:

@@ -8,40 +8,37 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.canary import Canary
+    from activities.observer import Observer
     from activities.revisions import Revisions
-    from domain.canary import judge_rules
-    from domain.commands import AcceptedCommand
+    from domain.canary import known_of_stable
     from domain.decisions import Report, Signal
     from domain.environments import Environment, cluster_queue
+    from domain.gates import Gate, GateMode
     from domain.journal import RestoreCapacity
-    from domain.judge.state import JudgeState
-    from domain.judge.verdict import Verdict
-    from domain.release import StepVerdict
-    from domain.steps import Observation, ObserveStep, PersonsPromotion, Settle
+    from domain.judge.rules import STALE_PART_OF_DEADLINE
+    from domain.observer import Fitness, VerifyObserver
+    from domain.steps import Settle
     from workflows import options
     from workflows.build import closed, completed
-    from workflows.deploying import Deploying
     from workflows.interruptible import cause_of
+    from workflows.observing import PRODUCTION, Observing, promotes
 
-PRODUCTION = Environment.PRODUCTION
 
-
-class Promoting(Deploying):
+class Promoting(Observing):
     """The stages in production; each remembers how far it is, so that a hold goes on there."""
 
     def __init__(self) -> None:
         super().__init__()
         self._steps_taken = 0
         self._brought_up = False
-        self._since: datetime | None = None
-        self._judge: JudgeState | None = None
+        self._observer_verified = False
+        self._observer_silent = False
 
     async def _canary(self) -> Report:
         """Take the plan's steps; a first release has nothing to compare with and goes 0 -> 100."""
         stable = self._state.stable[PRODUCTION]
         steps = self._state.request.plan.canary.steps if stable else (100,)
-        problem = await self._bring_up(first_weight=steps[0])
+        problem = await self._bring_up(first_weight=steps[0]) or await self._verify_observer()
         if problem is not None:
             return problem
         for weight in steps[self._steps_taken :]:
@@ -65,6 +62,33 @@ class Promoting(Deploying):
         preview = await self._check(PRODUCTION, "preview", smoke)
         self._brought_up = True
         return None if preview.passed else closed(preview.sentence)
+
+    async def _verify_observer(self) -> Report | None:
+        """No user is sent to a canary that the judge would not see, or would mistake for others."""
+        if self._observer_verified or not workflow.patched("verify-observer"):
+            return None
+        target, plan = self._target(PRODUCTION), self._state.request.plan
+        # A silent source is told soon, and then waited for without filling the history.
+        part = 1 if self._observer_silent else STALE_PART_OF_DEADLINE
+        report = await self._watch_for(
+            Observer.verify_observer,
+            VerifyObserver(
+                target=target,
+                slow_above=plan.limits.p95,
+                ends_at=workflow.now() + plan.pace.step_deadline / part,
+                metrics=plan.metrics,
+                quiet_allowed=plan.canary.on_quiet == "synthetic",
+            ),
+            queue=cluster_queue(PRODUCTION),
+            options=options.OBSERVE,
+            summary=f"does the observer see {target.revision}?",
+        )
+        if report is None or report.fitness is Fitness.silent:
+            self._observer_silent = True
+            told = report.sentence if report else "it was not asked to the end"
+            return Report(signal=Signal.NO_EVIDENCE, sentence=told)
+        self._observer_verified = report.fitness is Fitness.fit
+        return None if self._observer_verified else closed(report.sentence)
 
     async def _hold_capacity(self) -> None:
         """Stable keeps the pods it needs for all traffic until the release has settled."""
@@ -94,11 +118,14 @@ class Promoting(Deploying):
             await self._shift(PRODUCTION, weight)
             self._set_weight(weight)
             self._begin_step()
+            self._last_known = known_of_stable(self._judge)
             self._since = workflow.now()
         length = self._time_left(self._since)
         self._wait_note(f"a verdict at {weight} %", workflow.now() + length)
-        observation = await self._observe(weight, length)
-        while _promotes(observation) and self._state.paused_by is not None:
+        observed_only = self._mode_of(Gate.CANARY) is GateMode.OBSERVE
+        observation = await self._observe(weight, length, watch=observed_only)
+        observation = await self._under_load(weight, observation, self._observe)
+        while promotes(observation) and self._state.paused_by is not None:
             self._wait_note(f"resume (paused by {self._state.paused_by.principal})")
             guarded = await self._observe(weight, length, guard=True)
             # A verdict from before the pause is too old to promote on.
@@ -108,117 +135,18 @@ class Promoting(Deploying):
 
     def _time_left(self, since: datetime) -> timedelta:
         """Until the deadline with its extensions; then a deadline's length for every look."""
+        if self._mode_of(Gate.CANARY) is GateMode.OBSERVE:
+            return max(self._observed_until(watch=False) - workflow.now(), timedelta(0))
         plan = self._state.request.plan
         whole = plan.pace.step_deadline * (1 + plan.canary.extensions)
         left = since + whole - workflow.now()
         return left if left > timedelta(0) else plan.pace.step_deadline
 
-    async def _observe(
-        self, weight: int, length: timedelta, *, guard: bool = False, watch: bool = False
-    ) -> Observation | None:
-        """Judge for a while; a guard looks only for reasons to roll back, until resumed."""
-        target, plan = self._target(PRODUCTION), self._state.request.plan
-        observation = await self._watch_for(
-            Canary.observe_step,
-            ObserveStep(
-                target=target,
-                weight=weight,
-                rules=judge_rules(plan, weight, has_stable=target.stable is not None),
-                since=self._since or workflow.now(),
-                ends_at=workflow.now() + length,
-                block=plan.pace.block,
-                slow_above=plan.limits.p95,
-                metrics=plan.metrics,
-                state=self._judge,
-                watch=guard or watch,
-                tells=self._tells,
-                told=self._known_reason,
-            ),
-            queue=cluster_queue(PRODUCTION),
-            options=options.OBSERVE,
-            summary=f"judge {target.revision} at {weight} %",
-            until=lambda: (guard and self._state.paused_by is None) or bool(self._promotion),
-        )
-        if observation is not None:
-            self._judge = observation.state
-        return observation
-
-    async def _conclude(
-        self, weight: int, observation: Observation | None, *, watch: bool = False
-    ) -> Report:
-        """A person's promote, else the judge's word: a verdict, or that it holds."""
-        if observation is not None and observation.record is not None:
-            self._keep(observation.record)
-        promotion = self._counted_promotion(observation)
-        if promotion is not None:
-            return await self._promote(weight, promotion, observation, watch=watch)
-        if observation is None:
-            return Report(signal=Signal.NO_EVIDENCE, sentence=f"no verdict at {weight} %")
-        judgement = observation.judgement
-        if observation.early or judgement.verdict is Verdict.HOLD:
-            return self._keep_hold(weight, observation)
-        self._note_verdict(
-            StepVerdict(
-                weight=weight,
-                verdict=judgement.verdict.value,
-                reason=judgement.reason.value,
-                sentence=judgement.sentence,
-                record=observation.record,
-            )
-        )
-        if judgement.verdict is Verdict.ROLL_BACK:
-            return Report(signal=Signal.CANARY_WORSE, sentence=judgement.sentence)
-        return completed(judgement.sentence)
-
-    async def _promote(
-        self,
-        weight: int,
-        promotion: AcceptedCommand,
-        observation: Observation | None,
-        *,
-        watch: bool,
-    ) -> Report:
-        """One step on by a person's word: stored with the judge's before anything moves."""
-        held = self._state.held
-        assert held is not None  # noqa: S101 - a promote counts only while something is held
-        record = await self._do(
-            Canary.record_promotion,
-            PersonsPromotion(
-                target=self._target(PRODUCTION),
-                weight=weight,
-                watch=watch,
-                held=held,
-                accepted=promotion,
-                observation=observation.record if observation else None,
-            ),
-            queue=cluster_queue(PRODUCTION),
-            options=options.QUICK,
-            summary=f"keep the promote by {promotion.principal}",
-        )
-        self._keep(record)
-        said = f"promoted by {promotion.principal}: {promotion.command.statement.reason}"
-        sentence = f"{said}; the judge: {held.sentence}"
-        self._note_verdict(
-            StepVerdict(
-                weight=weight,
-                verdict=Verdict.PROMOTE.value,
-                reason=held.reason,
-                sentence=sentence,
-                record=record,
-                by=promotion.principal,
-            )
-        )
-        return completed(sentence)
-
-    def _note_verdict(self, verdict: StepVerdict) -> None:
-        self._end_hold()
-        self._change(verdicts=(*self._state.verdicts, verdict), sentence=verdict.sentence)
-        self._tell(f"{verdict.weight} %: {verdict.verdict}: {verdict.sentence}")
-
     async def _watch(self) -> Report:
         """After promotion the old revision stays armed for a while."""
         pace = self._state.request.plan.pace
         if self._since is None:
+            self._last_known = known_of_stable(self._judge)
             self._since, self._judge = workflow.now(), None
             self._begin_step()
         rest = self._since + pace.watch - workflow.now()
@@ -247,9 +175,3 @@ class Promoting(Deploying):
             options=options.ROLLOUT,
             summary=f"retire the old revision in {environment}",
         )
-
-
-def _promotes(observation: Observation | None) -> bool:
-    if observation is None or observation.early:
-        return False
-    return observation.judgement.verdict is Verdict.PROMOTE

@@ -34,7 +34,8 @@ class Holding(CommandDesk):
     @property
     def _tells(self) -> bool:
         """Whether the observing may still end early: a flapping source must not fill history."""
-        return self._tellings < MOST_TELLINGS
+        held = self._state.held
+        return self._tellings < MOST_TELLINGS and (held is None or held.judged is not None)
 
     @property
     def _known_reason(self) -> Reason | None:
@@ -68,7 +69,11 @@ class Holding(CommandDesk):
         if _name(held) == _name(known):
             return None
         self._told_hold = held
-        rarely = "" if self._tells else ". It changes often: from now on told at deadlines only"
+        rarely = (
+            ""
+            if self._tellings < MOST_TELLINGS
+            else ". It changes often: from now on told at deadlines only"
+        )
         if held is None:
             assert known is not None  # noqa: S101 - the names differ
             why = known.reason.replace("_", " ")
@@ -76,16 +81,20 @@ class Holding(CommandDesk):
         return f"{self._held_words(held)}{rarely}"
 
     def _held_words(self, held: Hold) -> str:
-        release = self._state.request.release_id
+        release, on = (
+            self._state.request.release_id,
+            f" from {held.weight} %" if held.weight else "",
+        )
         abort = f"tidegate abort {release} --reason TEXT"
         if held.is_blind:
             return (
                 f"alert: nobody sees the new revision at {held.weight} %, which it keeps. holding:"
                 f" {held.sentence}. Nobody can promote it now; to roll back: {abort}"
             )
+        verb = "asking" if held.judged is None else "holding"
         return (
-            f"holding: {held.sentence}. A release manager may go on from {held.weight} %: tidegate"
-            f" promote {release} --reason TEXT; to roll back: {abort}"
+            f"{verb}: {held.sentence}. A release manager may go on{on}: tidegate promote {release}"
+            f" --reason TEXT; to roll back: {abort}"
         )
 
     def _counted_promotion(self, observation: Observation | None) -> AcceptedCommand | None:

@@ -11,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.traffic import Traffic
     from domain.decisions import Report
     from domain.environments import Environment, cluster_queue
+    from domain.gates import Gate
     from domain.quantities import format_duration
     from domain.release import RollbackRehearsal
     from domain.soak import SoakProgress
@@ -39,13 +40,17 @@ class Staging(Deploying):
             return closed(created.sentence)
         preview = await self._check(STAGING, "preview", tests.smoke)
         if not preview.passed:
-            return closed(preview.sentence)
+            problem = await self._pass_gate(Gate.TESTS, closed(preview.sentence))
+            if problem is not None:
+                return problem
         await self._shift(STAGING, 100)
         smoke = await self._check(STAGING, "smoke", tests.smoke)
         critical = await self._check(STAGING, "critical", tests.critical)
         for report in (smoke, critical):
             if not report.passed:
-                return closed(report.sentence)
+                problem = await self._pass_gate(Gate.TESTS, closed(report.sentence))
+                if problem is not None:
+                    return problem
         rehearsal = await self._rehearse_rollback()
         await self._point_entry(STAGING)
         return completed(f"{smoke.sentence}; {critical.sentence}; {rehearsal.sentence}")
@@ -72,17 +77,25 @@ class Staging(Deploying):
     async def _soak(self) -> Report:
         """Earn the plan's healthy time in windows; abort, pause and skip are heard in between."""
         plan = self._state.request.plan
-        progress = self._state.soak or SoakProgress(goal=plan.pace.soak)
+        progress = self._state.soak or SoakProgress(
+            goal=plan.pace.soak, bundle=str(self._target(STAGING).bundle)
+        )
         while not progress.is_earned and self._soak_skip is None:
             if self._state.paused_by is not None:
                 self._window_end = None
                 await self._unpaused()
             if progress.elapsed >= plan.pace.soak_deadline:
-                return closed(
+                unearned = closed(
                     f"soak not earned within {format_duration(plan.pace.soak_deadline)}: "
                     f"{progress.sentence}; {progress.last}"
                 )
+                problem = await self._pass_gate(Gate.SOAK, unearned)
+                if problem is not None:
+                    return problem
+                break
             progress = await self._earn_window(progress)
+            if progress.drift:
+                return closed(f"what soaked is not the bundle any more: {progress.drift}")
         await self._leave(STAGING)
         if self._soak_skip is not None:
             reason = self._soak_skip.command.statement.reason
@@ -105,9 +118,10 @@ class Staging(Deploying):
         )
         if window is None:
             return progress
-        self._window_end = starts_at + length
+        self._window_end = starts_at + window.length
+        said_before = window.is_unknown and window.sentence == progress.last
         progress = progress.add(window, plan.soak.on_unhealthy)
-        if not window.healthy:
+        if not window.healthy and not said_before:
             self._tell(f"soak: {window.sentence}; {progress.sentence}")
         self._change(soak=progress, sentence=progress.sentence)
         return progress

@@ -146,6 +146,7 @@ def details(state: ReleaseState) -> str:
     if state.held:
         lines += [f"Held at {state.held.weight} % since {state.held.since:%H:%M:%S}:", ""]
         lines += [state.held.sentence, ""]
+    lines += [f"- {told}" for told in state.request.plan.gates.told]
     for stage in state.stages:
         took = f" ({format_duration(stage.ended_at - stage.started_at)})" if stage.ended_at else ""
         lines.append(f"- {MARKS[stage.ok]} {stage.title}{took} {stage.sentence}")

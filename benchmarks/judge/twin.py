@@ -19,7 +19,8 @@ from domain.judge.bets import (
     WEALTH_CAP,
     within_limit,
 )
-from domain.judge.case import SUSPICION, clearly_over
+from domain.judge.case import SUSPICION
+from domain.judge.known import clearly_over
 from domain.judge.outlook import REQUESTS_HORIZON, WATCHED_HORIZON
 from domain.judge.state import RECENT_DECAY
 

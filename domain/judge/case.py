@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import timedelta
 
 from domain.judge.bets import FloorBet, non_inferiority_bet, regression_bet, within_limit
 from domain.judge.interval import RatioInterval, ratio_interval
+from domain.judge.known import clearly_over
 from domain.judge.rules import JudgeRules
 from domain.judge.state import EdgeState, JudgeState
 
 # Evidence of regression from here on forbids every promotion that is not a relative proof.
 SUSPICION = 3.0
-# Poisson log-likelihood ratio of three standard deviations, one-sided (Wilks: 3^2 / 2).
-CLEARLY_OVER = 4.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class Case:
         return weights[metric] / sum(weights.values())
 
     def regression(self, metric: str) -> float:
-        """Evidence that the canary is worse: than stable, or without one than the limit.
+        """Evidence that the canary is worse: than stable, or without one than its bar.
 
         With a histogram it is the mean of E over all edges: each E has expectation <= 1 where the
         canary is not slower at its edge, so their mean has where it is slower at none, however
@@ -47,10 +45,9 @@ class Case:
             bet = regression_bet(self.rules.rho0)
             edges = [bet.evidence(edge.worse) for edge in state.edges]
             return (bet.evidence(state.worse) + sum(edges)) / (1 + len(edges))
-        limit = self.rules.limits.get(metric)
-        if limit is None or state.limit is None:
-            return 1.0
-        return FloorBet(limit).evidence(state.limit)
+        bar = self.rules.bar(metric)
+        wealth = state.limit if bar == self.rules.limits.get(metric) else state.bar
+        return FloorBet(bar).evidence(wealth) if bar is not None and wealth is not None else 1.0
 
     def ratio(self, metric: str) -> RatioInterval | None:
         """Which canary / stable the rollout has not refuted; None while nothing is known."""
@@ -135,6 +132,12 @@ class Case:
         recent, limit = self.state.metrics[metric].recent, self.rules.limits.get(metric)
         return limit is not None and clearly_over(recent.stable_requests, recent.stable_bad, limit)
 
+    def as_bad_as_before(self, metric: str) -> bool:
+        """Whether it is over the limit of late, as the old revision surely was before it."""
+        bar, limit = self.rules.bar(metric), self.rules.limits.get(metric)
+        excused = bar is not None and limit is not None and bar > limit
+        return excused and self.canary_over_limit(metric)
+
     def objections(self) -> list[str]:
         """What forbids advancing without proof, in words; empty when nothing does."""
         found = [f"{name} is over its limit" for name in self.metrics if self._alone_over(name)]
@@ -176,11 +179,3 @@ class Case:
     def settled(self) -> bool:
         """Whether the step has seen enough blocks for a promotion."""
         return self.state.step_blocks >= self.rules.min_blocks
-
-
-def clearly_over(requests: float, bad: float, limit: float) -> bool:
-    """Whether `bad` of `requests` exceeds the limit by three standard deviations."""
-    expected = requests * limit
-    if bad <= expected or expected <= 0:
-        return False
-    return bad * math.log(bad / expected) - (bad - expected) >= CLEARLY_OVER

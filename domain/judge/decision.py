@@ -36,8 +36,11 @@ def _worse(case: Case) -> Judgement | None:
         return None
     if case.rules.control_arm:
         return _say(case, Verdict.ROLL_BACK, Reason.worse, sentences.worse(case), case.worst())
-    sentence = sentences.over_limit(case)
-    return _say(case, Verdict.ROLL_BACK, Reason.over_limit, sentence, case.worst())
+    metric = case.worst()
+    bar, limit = case.rules.bar(metric), case.rules.limits.get(metric)
+    known = bar is not None and limit is not None and bar < limit
+    reason = Reason.worse_than_known if known else Reason.over_limit
+    return _say(case, Verdict.ROLL_BACK, reason, sentences.over_limit(case), metric)
 
 
 def _rolls_back(case: Case) -> bool:
@@ -61,6 +64,15 @@ def _stable_bad(case: Case) -> Judgement | None:
         if case.canary_over_limit(metric):
             return _hold(case, Reason.both_bad, sentences.both_bad(case, metric), metric)
         return _hold(case, Reason.stable_bad, sentences.stable_bad(case, metric), metric)
+    return None
+
+
+def _as_before(case: Case) -> Judgement | None:
+    if case.rules.control_arm:
+        return None
+    for metric in case.metrics:
+        if case.as_bad_as_before(metric):
+            return _hold(case, Reason.as_before, sentences.as_before(case, metric), metric)
     return None
 
 
@@ -127,6 +139,7 @@ RULES: tuple[Callable[[Case], Judgement | None], ...] = (
     _worse,
     _no_data,
     _stable_bad,
+    _as_before,
     _relative,
     _within_limit,
     _before_deadline,

@@ -8,6 +8,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from domain.judge.known import LastKnown
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[timedelta, Field(gt=timedelta(0))]
 NotNegative = Annotated[timedelta, Field(ge=timedelta(0))]
@@ -47,7 +49,9 @@ class JudgeRules(BaseModel):
     where no stable serves beside the canary (first release, 100 %): then the limits alone judge.
     `arms` is how many canaries of a train or wave are judged at once: they share alpha. `control`
     says what the blocks' "stable" counts are those of. `pod_votes` compares pods one by one where
-    blocks carry them and their traffic is about equal.
+    blocks carry them and their traffic is about equal. `last_known` is what the old revision
+    counted before, for where it serves no more beside the canary; `worse_than_known` times its
+    bad share rolls back also within the limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,6 +78,8 @@ class JudgeRules(BaseModel):
     pod_votes: bool = True
     arms: Annotated[int, Field(ge=1)] = 1
     control: Control = Control.stable
+    last_known: dict[str, LastKnown] = Field(default_factory=dict)
+    worse_than_known: Annotated[float, Field(gt=1)] = 5.0
 
     @model_validator(mode="after")
     def _margin_has_its_process(self) -> Self:
@@ -88,6 +94,19 @@ class JudgeRules(BaseModel):
     def roll_back_at(self) -> float:
         """Evidence of regression that rolls back: 1 / alpha, of k arms k / alpha (Bonferroni)."""
         return self.arms / self.alpha
+
+    def bar(self, metric: str) -> float | None:
+        """The bad share above which the canary is rolled back where no arm serves beside it.
+
+        The limit; less where the old revision was much better than it, more where the old one was
+        surely over it too (then something that both need is down). None without a limit.
+        """
+        limit, known = self.limits.get(metric), self.last_known.get(metric)
+        if limit is None or known is None:
+            return limit
+        if not known.over:
+            return min(limit, self.worse_than_known * known.most)
+        return max(limit, self.rho0 * known.least)
 
     @property
     def promote_at(self) -> float:

@@ -69,9 +69,35 @@ def over_limit(case: Case) -> str:
     return (
         f"Rolled back after {spoken(case.elapsed)} on {metric}: {_canary(metric, counts)}"
         f" ({_percent(counts.canary_rate)}) over {_blocks(case.state.step_blocks)}, the plan's"
-        f" limit is {_percent(limit)}; a canary within it would look this bad in at most"
-        f" {_one_of(case.counted_evidence())} rollouts (limit {_limit(case)});"
-        f" {_limits_only()}"
+        f" limit is {_percent(limit)}{_known(case, metric)}; a canary within it would look this bad"
+        f" in at most {_one_of(case.counted_evidence())} rollouts (limit {_limit(case)});"
+        f" {_limits_only(case)}"
+    )
+
+
+def _known(case: Case, metric: str) -> str:
+    """What the old revision was last known like, and what follows for the bar."""
+    known, bar = case.rules.last_known.get(metric), case.rules.bar(metric)
+    if known is None or bar is None:
+        return ""
+    told = f", the old revision was last known at {_percent(known.share)}"
+    told += f" ({known.bad}/{known.requests})"
+    if known.over:
+        return f"{told} and surely at {_percent(known.least)}: the bar is {_percent(bar)}"
+    if bar < case.rules.limits[metric]:
+        times = f"{case.rules.worse_than_known:g}x the {_percent(known.most)}"
+        return f"{told}: {times} that it surely did not exceed is the bar, {_percent(bar)}"
+    return told
+
+
+def as_before(case: Case, metric: str) -> str:
+    """Held because the old revision was as bad when it was last seen."""
+    return (
+        f"Holding on {metric}: over the limit of {_percent(case.rules.limits[metric])}"
+        f" ({_recent_percent(case, metric, 'canary')} of late){_known(case, metric)}; it is not"
+        f" worse than that (e={_figure(case.evidence())} of {case.rules.roll_back_at:g}): going"
+        " back would help nobody, a dependency is down; next: look at what it calls; a person"
+        " promotes with a reason or aborts"
     )
 
 
@@ -101,7 +127,7 @@ def within_limit(case: Case) -> str:
     weakest = min(
         case.proof(metric) for metric in case.metrics if case.proof(metric) >= case.rules.promote_at
     )
-    basis = "" if case.rules.control_arm else f"; {_limits_only()}"
+    basis = "" if case.rules.control_arm else f"; {_limits_only(case)}"
     return (
         f"Promoted: {'; '.join(parts)}; a canary at the limit would look this good in at most"
         f" {_one_of(weakest)} rollouts (limit {_one_of(case.rules.promote_at)}); assumes that"
@@ -247,10 +273,15 @@ def _told(case: Case, metric: str) -> Counts:
 
 
 def _basis(case: Case) -> str:
-    return "" if case.rules.control_arm else f"; {_limits_only()}"
+    return "" if case.rules.control_arm else f"; {_limits_only(case)}"
 
 
-def _limits_only() -> str:
+def _limits_only(case: Case) -> str:
+    if case.rules.last_known:
+        return (
+            "judged against the plan's limits and what the old revision was last known like: none"
+            " serves beside it"
+        )
     return "judged against the plan's limits only: no stable serves beside it"
 
 

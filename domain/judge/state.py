@@ -11,6 +11,7 @@ from domain.errors import PermanentFailure
 from domain.judge.bets import FloorBet, ShareBet, Wealth, non_inferiority_bet, regression_bet
 from domain.judge.counts import Block, Counts
 from domain.judge.interval import observe_ratio, start_ratio
+from domain.judge.known import clearly_over
 from domain.judge.rules import JudgeRules
 from domain.judge.votes import equal_traffic, pod_factors, several
 
@@ -53,9 +54,10 @@ class MetricState(BaseModel):
 
     `worse`, `not_worse` (one per margin), `floor` and `rollout` run over the whole rollout, since
     alpha is spent once; so does `ratio`, for the interval (None: begun by the next block).
-    `limit`, `step` and `recent` begin anew with each step. `edges` are the histogram's, chosen by
-    the first block that has one; `voted` and `unequal` count the rollout's blocks that per-pod
-    votes decided, and those they could not because the pods' traffic differs.
+    `limit`, `bar`, `step` and `recent` begin anew with each step. `good` is what stable counted
+    while it was within the limit, `stable_over` whether it was not when last seen. `edges` are the
+    histogram's, chosen by the first block that has one; `voted` and `unequal` count the rollout's
+    blocks that per-pod votes decided, and those they could not because the pods' traffic differs.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -70,6 +72,9 @@ class MetricState(BaseModel):
     unequal: int = 0
     rollout: Counts = Counts()
     limit: Wealth | None = None
+    bar: Wealth | None = None
+    good: Counts = Counts()
+    stable_over: bool = False
     step: Counts = Counts()
     recent: Recent = Recent()
     seen: AwareDatetime | None = None
@@ -119,6 +124,7 @@ def next_step(state: JudgeState, since: datetime) -> JudgeState:
         name: metric.model_copy(
             update={
                 "limit": None,
+                "bar": None,
                 "step": Counts(),
                 "recent": Recent(),
                 "seen": None,
@@ -205,9 +211,13 @@ def _observe_metric(metric: MetricState, rules: JudgeRules, name: str, block: Bl
         update |= _compared(metric, rules, counts)
         update |= _worse(metric, rules, name, block)
         update |= _edges(metric, rules, name, block)
+        update |= _stable_known(metric, rules.limits.get(name), counts)
     if (limit := rules.limits.get(name)) is not None:
         bet = FloorBet(limit)
         update["limit"] = bet.observe(metric.limit or bet.start(), counts)
+    if (bar := rules.bar(name)) is not None and bar != limit:
+        bet = FloorBet(bar)
+        update["bar"] = bet.observe(metric.bar or bet.start(), counts)
     if (floor := rules.floors.get(name)) is not None:
         bet = FloorBet(floor)
         wealth = bet.observe(metric.floor or bet.start(), counts)
@@ -223,6 +233,16 @@ def _compared(metric: MetricState, rules: JudgeRules, counts: Counts) -> dict[st
             for margin, wealth in zip(rules.margins, metric.not_worse, strict=True)
         ),
     }
+
+
+def _stable_known(metric: MetricState, limit: float | None, counts: Counts) -> dict[str, object]:
+    """What the old revision will have been known like when it serves no more."""
+    if limit is None or counts.stable_requests == 0:
+        return {}
+    recent = metric.recent.observe(counts)
+    if clearly_over(recent.stable_requests, recent.stable_bad, limit):
+        return {"stable_over": True}
+    return {"stable_over": False, "good": metric.good + counts}
 
 
 def _worse(metric: MetricState, rules: JudgeRules, name: str, block: Block) -> dict[str, object]:

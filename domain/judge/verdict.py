@@ -26,11 +26,13 @@ class Reason(StrEnum):
     within_limit = "within_limit"  # promoted: proven under the plan's limits
     quiet = "quiet"  # promoted without proof at the deadline
     worse = "worse"  # rolled back: worse than stable
+    worse_than_known = "worse_than_known"  # rolled back: much worse than the old revision was
     over_limit = "over_limit"  # rolled back: over the plan's limits, nothing to compare with
     gathering = "gathering"  # held: time is left
     no_traffic = "no_traffic"  # held: too few requests at the deadline
     no_data = "no_data"  # held: the metrics source is silent
     both_bad = "both_bad"  # held: both arms are over a limit, the canary is not worse
+    as_before = "as_before"  # held: over the limit as the old revision was, which serves no more
     stable_bad = "stable_bad"  # held: stable is over a limit, so comparing proves nothing
     quiet_hold = "quiet_hold"  # held: quiet, and the plan wants a person
     needs_load = "needs_load"  # held: quiet, and the plan wants its declared load

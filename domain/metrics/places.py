@@ -23,6 +23,8 @@ DATADOG_URL = "https://api.datadoghq.com"
 
 
 def _http(url: str) -> str:
+    if "@" in url:
+        raise ValueError("an address holds no password: name a file by basic_auth_file")
     try:
         parts = urlsplit(url)
         bad = parts.scheme not in {"http", "https"} or not parts.hostname
@@ -30,8 +32,6 @@ def _http(url: str) -> str:
         bad = True
     if bad:
         raise ValueError(f"{url!r} is no http:// or https:// address")
-    if parts.username or parts.password:
-        raise ValueError("an address holds no password: name a file by basic_auth_file")
     return url.rstrip("/")
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from domain.metrics.measure import Measure
 from domain.samples import Arm, Span
@@ -45,3 +45,20 @@ class MetricSource(Protocol):
 
     async def close(self) -> None:
         """Close the connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Where else a source has the metric: other pods of the namespace, namesakes elsewhere."""
+
+    pods: frozenset[str] = frozenset()
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Surveyed(Protocol):
+    """A source that can be asked about pods that are no arm's."""
+
+    async def survey(self, asked: Asked) -> Survey:
+        """Which pods of the namespace have what counts requests, and which of `asked.pods` have
+        it under another namespace: the namespace by pod. Raises as `MetricSource.arm` does."""

@@ -8,7 +8,7 @@ import pytest
 
 from activities import canary
 from activities.canary import Progress
-from domain.canary import RESTARTS, judge_rules
+from domain.canary import RESTARTS, judge_rules, known_of_stable
 from domain.commands import CommandName
 from domain.errors import PermanentFailure, TransientFailure
 from domain.holds import Hold
@@ -17,6 +17,7 @@ from domain.judge.decision import judge
 from domain.judge.rules import Control
 from domain.judge.state import JudgeState
 from domain.judge.verdict import Judgement, Reason, Verdict
+from domain.metrics.plan import MetricsPlan
 from domain.observed import BlockChunk, ObservedBlocks, recompute
 from domain.phases import Phase
 from domain.steps import Observation, ObserveStep, PersonsPromotion, RevisionRequest
@@ -436,3 +437,49 @@ class TestHolds:
         reference = await world.production.do("record_promotion", asked)
         assert (reference.kind, reference.sentence) == ("promotion-10", "promoted by rita: because")
         assert await world.archive.load_record(target.bundle, reference, PersonsPromotion) == asked
+
+
+async def test_a_first_release_that_nobody_asks_is_quiet_and_not_without_data(
+    world: SandboxWorld,
+) -> None:
+    await world.tell("POST", "traffic", {"production": 0})
+    site = world.production
+    target = await world.target(site, await world.bundle("v2"))
+    await site.serve(target)
+    judgement = (await observed(world, step(world, target, 100))).judgement
+    assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, Reason.no_traffic)
+    assert judgement.counts["errors"].canary_requests == 0
+
+
+async def test_a_service_that_is_measured_otherwise_is_not_judged_by_the_wrong_metric(
+    world: SandboxWorld,
+) -> None:
+    """Its pods are scraped, so it is quiet by that convention: never bad, never proven good."""
+    target = await canary_at(world, 10)
+    await world.fault(world.production, target.revision, "errors=20%")
+    request = step(world, target, 10, length=timedelta(seconds=3))
+    request = request.with_(metrics=MetricsPlan(template="istio"))
+    judgement = (await observed(world, request)).judgement
+    assert judgement.verdict is Verdict.HOLD
+    assert judgement.counts["errors"].canary_requests == 0
+
+
+async def test_a_watch_names_the_limit_and_what_the_old_revision_was_last_known_like(
+    world: SandboxWorld,
+) -> None:
+    target = await canary_at(world, 50)
+    beside = await observed(world, step(world, target, 50))
+    known = known_of_stable(beside.state)
+    assert known["errors"].requests > 0
+    assert not known["errors"].over
+    assert target.stable is not None
+    await world.production.shift(
+        target, 100, TrafficSplit.step(50, target.revision, target.stable.revision)
+    )
+    await world.fault(world.production, target.revision, "errors=40%")
+    watch = step(world, target, 100, watch=True)
+    watch = watch.with_(rules=watch.rules.model_copy(update={"last_known": known}))
+    judgement = (await observed(world, watch)).judgement
+    assert judgement.verdict is Verdict.ROLL_BACK
+    assert "the plan's limit is" in judgement.sentence
+    assert "the old revision was last known at" in judgement.sentence

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,7 +10,11 @@ from typing import cast
 import pytest
 
 from activities.failures import NotYet
+from activities.load import Sender
+from clients.cluster import Cluster
 from domain.errors import TransientFailure
+from domain.plan import SoakPlan
+from domain.probes import Probe
 from domain.soak import SoakWindow
 from domain.steps import EarnWindow, RevisionRequest
 from tests.support.platform_world import SandboxWorld, running_site
@@ -18,8 +23,19 @@ from tests.support.site import Site
 from tests.support.world import PRODUCTION, STAGING
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
-LENGTH = timedelta(seconds=1)
+LENGTH, ZERO = timedelta(seconds=1), timedelta(0)
+PROBE = Probe(path="/api/v1/albums", rate=10)
 SHORTLY = timedelta(milliseconds=300)
+
+
+def scrape_of(world: SandboxWorld) -> timedelta:
+    return world.settings.cluster(STAGING).scrape
+
+
+def requests_of(answer: SoakWindow) -> int:
+    """What a healthy window says it saw."""
+    found = re.fullmatch(r"healthy: (\d+) requests", answer.sentence)
+    return int(found[1]) if found else 0
 
 
 async def soaking(world: SandboxWorld) -> RevisionRequest:
@@ -51,17 +67,60 @@ async def earned(world: SandboxWorld, request: EarnWindow) -> SoakWindow:
 
 async def test_a_healthy_window_is_earned(world: SandboxWorld) -> None:
     target = await soaking(world)
-    before = world.staging.users()["requests"]
+    before, beats = world.staging.users()["requests"], len(world.staging.heartbeats)
     answer = await earned(world, window(world, target))
-    assert answer == SoakWindow(length=LENGTH, healthy=True, sentence="healthy")
+    assert (answer.healthy, answer.unknown, answer.bundle) == (True, ZERO, str(target.bundle))
+    assert LENGTH - 3 * scrape_of(world) <= answer.length <= LENGTH + scrape_of(world)
+    assert re.fullmatch(r"healthy: \d+ requests", answer.sentence)
     assert world.staging.users()["requests"] > before
+    assert len(world.staging.heartbeats) == beats
 
 
 async def test_a_window_that_lasts_is_asked_for_again_when_it_ends(world: SandboxWorld) -> None:
     target = await soaking(world)
-    with pytest.raises(NotYet, match="the window ends in 59m") as later:
-        await world.staging.do("earn_window", window(world, target, length=HOUR))
-    assert timedelta(minutes=59) < later.value.delay <= HOUR
+    request = window(world, target, datetime.now(UTC) - 55 * MINUTE, HOUR)
+    with pytest.raises(NotYet, match="the window ends in 4m") as later:
+        await world.staging.do("earn_window", request)
+    assert 4 * MINUTE < later.value.delay <= 5 * MINUTE
+
+
+async def test_in_a_window_that_lasts_drift_is_looked_for_six_times(world: SandboxWorld) -> None:
+    target = await soaking(world)
+    with pytest.raises(NotYet, match="the window ends in 29m") as later:
+        await world.staging.do("earn_window", window(world, target, length=30 * MINUTE))
+    assert later.value.delay == 5 * MINUTE
+
+
+@asynccontextmanager
+async def somebody(world: SandboxWorld) -> AsyncIterator[Sender]:
+    """Somebody else who asks staging's revisions."""
+    place = world.settings.cluster(STAGING)
+    cluster = await Cluster.connect(place.kubeconfig, place.context, place.namespace)
+    try:
+        yield Sender(cluster)
+    finally:
+        await cluster.close()
+
+
+async def have_a_series(world: SandboxWorld, target: RevisionRequest) -> None:
+    """Each pod was asked before, and scraped since."""
+    async with somebody(world) as sender:
+        await sender.send_all(target.revision, PROBE.with_(rate=100), 20)
+    await asyncio.sleep(LENGTH.total_seconds() / 2)
+
+
+async def test_no_request_falls_between_two_windows(world: SandboxWorld) -> None:
+    await world.tell("POST", "traffic", {"staging": 0})
+    target = await soaking(world)
+    await have_a_series(world, target)
+    asked, counted, starts_at = 12, 0, datetime.now(UTC)
+    async with somebody(world) as sender:
+        sending = asyncio.create_task(sender.send_all(target.revision, PROBE, asked))
+        while counted < asked:
+            one = await earned(world, window(world, target, starts_at, length=LENGTH / 4))
+            starts_at, counted = starts_at + one.length, counted + requests_of(one)
+        assert (await sending).unexpected == 0
+    assert counted == asked
 
 
 async def errors(world: SandboxWorld, target: RevisionRequest) -> None:
@@ -89,7 +148,7 @@ async def disappearance(world: SandboxWorld, target: RevisionRequest) -> None:
         (errors, r"\d+ of \d+ requests errors \(\d+.*%, limit 1%\)"),
         (slowness, r"\d+ of \d+ requests slow \(\d+.*%, limit 5%\)"),
         (crashes, r"album-[0-9a-f]+: (pod .* crashed \d+ times|0 of 2 pods ready)"),
-        (disappearance, r"album-[0-9a-f]+ is gone from staging"),
+        (disappearance, r"drift: Deployment album-[0-9a-f]+ is gone"),
     ],
 )
 async def test_an_unhealthy_window_is_not_earned_and_says_why(
@@ -114,13 +173,108 @@ async def test_a_restart_in_the_window_counts_although_the_pod_is_ready_again(
     site.edit("Pod", pod, lambda one: one["status"]["containerStatuses"][0].update(restartCount=1))
     answer = await earned(world, request)
     assert site.ready(target.revision) == 2
-    assert answer == SoakWindow(length=LENGTH, healthy=False, sentence="1 container restarts")
+    assert (answer.healthy, answer.is_unknown) == (False, False)
+    assert answer.sentence == "1 container restarts"
 
 
-async def test_a_quiet_hour_counts(world: SandboxWorld) -> None:
-    target = await soaking(world)
+async def quiet(world: SandboxWorld, **soak: object) -> RevisionRequest:
+    """v1 serves staging, where nobody comes; the plan says this of its soak."""
     await world.tell("POST", "traffic", {"staging": 0})
-    assert (await earned(world, window(world, target))).healthy
+    world.plan = world.plan.with_(soak=SoakPlan.model_validate(soak))
+    target = await soaking(world)
+    await asyncio.sleep(LENGTH.total_seconds() / 2)  # what deploying asked is scraped
+    return target
+
+
+async def test_a_quiet_hour_counts_unless_the_plan_wants_requests_and_says_so(
+    world: SandboxWorld,
+) -> None:
+    target = await quiet(world)
+    answer = await earned(world, window(world, target))
+    assert answer.healthy
+    assert answer.sentence == "healthy: no request, its pods were watched"
+
+
+async def test_a_window_with_too_few_requests_earns_nothing_and_says_what_to_declare(
+    world: SandboxWorld,
+) -> None:
+    target = await quiet(world, min_requests=20)
+    answer = await earned(world, window(world, target))
+    assert answer.is_unknown
+    assert answer.sentence.endswith(
+        "are needed to earn it; declare soak.probe in the plan, or send requests to staging"
+    )
+
+
+async def test_the_declared_probe_fills_a_quiet_window_and_no_more_than_that(
+    world: SandboxWorld,
+) -> None:
+    target = await quiet(world, min_requests=8, probe={"path": PROBE.path, "rate": 10})
+    await have_a_series(world, target)
+    before, beats = proxied(world), len(world.staging.heartbeats)
+    answer = await earned_in_time(world, window(world, target, length=LENGTH * 2))
+    assert answer.healthy, answer.sentence
+    assert requests_of(answer) == 8
+    assert proxied(world) - before == 8
+    assert len(world.staging.heartbeats) == beats
+
+
+async def test_where_nobody_ever_asked_the_first_requests_are_not_counted_and_sent_again(
+    world: SandboxWorld,
+) -> None:
+    target = await quiet(world, min_requests=8, probe={"path": PROBE.path, "rate": 10})
+    answer = await earned_in_time(world, window(world, target))
+    assert answer.healthy, answer.sentence
+    assert requests_of(answer) >= 8
+
+
+async def test_a_window_with_enough_requests_is_not_filled(world: SandboxWorld) -> None:
+    soak = SoakPlan.model_validate({"min_requests": 8, "probe": {"path": PROBE.path, "rate": 10}})
+    world.plan = world.plan.with_(soak=soak)
+    target = await soaking(world)
+    before = proxied(world)
+    started = datetime.now(UTC) - LENGTH
+    answer = await earned_in_time(world, window(world, target, started, 2 * LENGTH))
+    assert answer.healthy, answer.sentence
+    assert proxied(world) == before
+
+
+async def test_a_probe_that_is_answered_otherwise_makes_the_window_unhealthy(
+    world: SandboxWorld,
+) -> None:
+    probe = {"path": PROBE.path, "rate": 10, "contains": "a word that is not there"}
+    target = await quiet(world, min_requests=10, probe=probe)
+    answer = await earned_in_time(world, window(world, target))
+    assert not answer.healthy
+    assert not answer.is_unknown
+    assert "probe GET /api/v1/albums: 0 of" in answer.sentence
+    assert "body does not contain" in answer.sentence
+
+
+async def test_a_window_that_is_long_over_is_not_filled_any_more(world: SandboxWorld) -> None:
+    target = await quiet(world, min_requests=10, probe={"path": PROBE.path, "rate": 10})
+    before = proxied(world)
+    answer = await world.staging.do(
+        "earn_window", window(world, target, datetime.now(UTC) - 5 * MINUTE, LENGTH)
+    )
+    assert not answer.healthy
+    assert proxied(world) == before
+
+
+def proxied(world: SandboxWorld) -> int:
+    """Requests that we sent to pods through the API server."""
+    return world.staging.requests("proxy", "services/proxy")
+
+
+async def earned_in_time(world: SandboxWorld, request: EarnWindow) -> SoakWindow:
+    """As `earned`, with the attempts counted as Temporal does."""
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return cast(SoakWindow, await world.staging.do("earn_window", request, attempt=attempt))
+        except NotYet:
+            """Its delays are those of a scrape at most."""
 
 
 @asynccontextmanager
@@ -135,17 +289,17 @@ async def misconfigured(world: SandboxWorld) -> AsyncIterator[Site]:
         yield site
 
 
-async def test_a_window_without_any_metrics_is_waited_for_and_then_not_earned(
+async def test_a_window_without_any_metrics_is_waited_for_and_then_neither_earned_nor_unhealthy(
     world: SandboxWorld,
 ) -> None:
     target = await soaking(world)
     just_over = window(world, target, datetime.now(UTC) - HOUR, HOUR)
     long_over = window(world, target, datetime.now(UTC) - HOUR - 2 * MINUTE, HOUR)
     async with misconfigured(world) as site:
-        with pytest.raises(NotYet, match=f"no metrics of {target.revision} yet"):
+        with pytest.raises(NotYet, match=f"not yet: no metrics of {target.revision}"):
             await site.do("earn_window", just_over)
         answer = await site.do("earn_window", long_over)
-    assert not answer.healthy
+    assert answer.is_unknown
     assert answer.sentence.startswith(f"no metrics of {target.revision}")
 
 

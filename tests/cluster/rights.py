@@ -1,4 +1,4 @@
-"""Who may release in a cluster: the Role of `deployment/`, bound to users."""
+"""Who may release or look on in a cluster: the Roles of `deployment/`, bound to users."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import Any
 
 import yaml
 
-_ROLE = Path(__file__).parents[2] / "deployment" / "kubernetes" / "role.yaml"
+_ROLES = Path(__file__).parents[2] / "deployment" / "kubernetes"
+RELEASE, OBSERVE = _ROLES / "role.yaml", _ROLES / "observe-role.yaml"
 _GROUP = "rbac.authorization.k8s.io"
 
 
-def role_and_binding(namespace: str, *users: str) -> list[tuple[str, dict[str, Any]]]:
+def role_and_binding(
+    namespace: str, *users: str, file: Path = RELEASE
+) -> list[tuple[str, dict[str, Any]]]:
     """Each with its collection's path."""
-    role = yaml.safe_load(_ROLE.read_text())
+    role = yaml.safe_load(file.read_text())
     binding = {
         "apiVersion": f"{_GROUP}/v1",
         "kind": "RoleBinding",

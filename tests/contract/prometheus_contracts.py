@@ -13,6 +13,8 @@ from tests.contract.targets import Masks
 Contract = Callable[[Conversation], Awaitable[None]]
 NAMESPACE, ROUTE = "contract", "/api/v1/albums"
 PODS = ("album-1", "album-2")
+# Scraped, and never asked anything; its scrape refused.
+QUIET, DOWN = "album-3", "album-4"
 HISTOGRAM = "http_server_request_duration_seconds"
 EDGES = ("0.005", "0.25", "1", "2.5", "10", "+Inf")
 RESTARTS = "kube_pod_container_status_restarts_total"
@@ -44,6 +46,15 @@ async def raw_samples(talk: Conversation) -> None:
     await talk.step("a day ago", before, samples)
     few = query(f"{HISTOGRAM}_sum{_OF_PODS}[{_WINDOW}]", limit="1")
     await talk.step("more series than the limit", few, _counted)
+
+
+async def up(talk: Conversation) -> None:
+    """Who was scraped: also a pod that has no series of requests yet, and one that refuses."""
+    for pod in (PODS[0], QUIET, DOWN):
+        matchers = f'{{namespace="{NAMESPACE}",pod=~"{pod}"}}'
+        await talk.step(f"up of {pod}", query(f"up{matchers}[{_WINDOW}]"), samples)
+        of_requests = query(f"{HISTOGRAM}_bucket{matchers}[{_WINDOW}]")
+        await talk.step(f"requests of {pod}", of_requests, _counted)
 
 
 async def refusals(talk: Conversation) -> None:
@@ -79,14 +90,16 @@ def query(expression: str, **changes: str) -> Question:
 
 
 def is_filled(answer: Answer) -> bool:
-    """Whether both pods were scraped a few times."""
+    """Whether every pod was scraped a few times, or tried to."""
     if answer.status != 200:
         return False
     series = answer.body["data"]["result"]
-    return len(series) == len(PODS) and all(len(one["values"]) >= _ENOUGH for one in series)
+    return len(series) == len((*PODS, QUIET, DOWN)) and all(
+        len(one["values"]) >= _ENOUGH for one in series
+    )
 
 
-FILLED = f"{HISTOGRAM}_sum{_OF_PODS}[{_WINDOW}]"
+FILLED = f'up{{namespace="{NAMESPACE}"}}[{_WINDOW}]'
 
 
 def samples(body: Any) -> Any:
@@ -119,5 +132,6 @@ def _counted(body: Any) -> Any:
 CONTRACTS: dict[str, Contract] = {
     "prometheus/raw-samples": raw_samples,
     "prometheus/refusals": refusals,
+    "prometheus/up": up,
     "prometheus/readiness": readiness,
 }

@@ -21,12 +21,14 @@ from tests.contract.conversations import Step, conversation
 from tests.contract.prometheus_contracts import (
     CONTRACTS,
     COUNTS,
+    DOWN,
     EDGES,
     FILLED,
     HISTOGRAM,
     MASKS,
     NAMESPACE,
     PODS,
+    QUIET,
     RESTARTS,
     ROUTE,
     SECONDS,
@@ -52,7 +54,7 @@ async def simulated() -> AsyncIterator[Target]:
     now = round(time.time() * 1000)
     for number in range(_SCRAPES):
         at = now - (_SCRAPES - number) * _SCRAPE_MS
-        scraper.take(at, [_scrape(pod) for pod in PODS])
+        scraper.take(at, [_scrape(pod) for pod in (*PODS, QUIET, DOWN)])
     prometheus = Prometheus(scraper, _SCRAPE_MS / 1000)
     await prometheus.start()
     try:
@@ -108,7 +110,7 @@ def _settings(exposed: str) -> dict[str, object]:
                 }
             ],
         }
-        for pod in PODS
+        for pod in (*PODS, QUIET, DOWN)
     ]
     interval = f"{_SCRAPE_MS}ms"
     timing = {"scrape_interval": interval, "scrape_timeout": interval}
@@ -118,7 +120,10 @@ def _settings(exposed: str) -> dict[str, object]:
 @asynccontextmanager
 async def _exposition() -> AsyncIterator[str]:
     async def answer(request: web.Request) -> web.Response:
-        return web.Response(text=_exposed(request.match_info["pod"]))
+        pod = request.match_info["pod"]
+        if pod == DOWN:
+            return web.Response(status=503)
+        return web.Response(text="" if pod == QUIET else _exposed(pod))
 
     application = web.Application()
     application.router.add_get("/{pod}", answer)
@@ -157,6 +162,9 @@ def _scrape(pod: str) -> Scrape:
         "pod": pod,
         "service": _JOB,
     }
+    target = ScrapeTarget(labels_of(**own), "http://10.0.0.1:8219/metrics")
+    if pod in (QUIET, DOWN):
+        return Scrape(target, pod == QUIET, [])
     counted = {**own, **_REQUEST}
     # The sandbox's pods have no exposition: their edges are labelled as they are stored.
     label_of = {float(label): label for label in EDGE_LABELS}
@@ -172,4 +180,4 @@ def _scrape(pod: str) -> Scrape:
         (labels_of(__name__=f"{HISTOGRAM}_count", **counted), float(COUNTS[pod][-1])),
         (labels_of(__name__=RESTARTS, container="album", **own), 0.0),
     ]
-    return Scrape(ScrapeTarget(labels_of(**own), "http://10.0.0.1:8219/metrics"), True, found)
+    return Scrape(target, True, found)

@@ -355,6 +355,9 @@ def test_restarts_are_counted_per_pod_and_scrape() -> None:
         counts(1, 1, 2, 0),
         counts(1, 2, 2, 0),
     ]
+    # One scrape since the weight changed tells no difference yet; that it is counted must be
+    # known from the first block on, else restarts are never judged.
+    assert blocks[0].counts[RESTARTS] == Counts()
 
 
 def test_a_crashing_canary_without_requests_still_gives_blocks() -> None:

@@ -9,16 +9,20 @@ from temporalio import activity
 
 from activities.failures import NotYet
 from domain.bundle import RecordReference
-from domain.canary import METRICS
+from domain.canary import ERRORS, METRICS
 from domain.checks import CheckResult, ChecksReport
 from domain.commands import Change
 from domain.environments import BUILD_QUEUE, CONTROL_QUEUE, Environment, cluster_queue
 from domain.errors import PermanentFailure
 from domain.holds import is_news
 from domain.journal import UndoResult
-from domain.judge.state import start
+from domain.judge.counts import Counts
+from domain.judge.state import JudgeState, start
 from domain.judge.verdict import Judgement, Thresholds, Verdict
 from domain.lane import HolderEnd
+from domain.load import LoadReport, SendLoad
+from domain.observer import Fitness, ObserverReport, VerifyObserver
+from domain.plan import HOUR
 from domain.records import digest_of
 from domain.release import RollbackRehearsal
 from domain.scan import ScanSummary
@@ -280,6 +284,21 @@ class Production(Deploying):
             return "the stable revision changed"
         return None if void is None else str(void)
 
+    @activity.defn(name="verify_observer")
+    async def verify_observer(self, asked: VerifyObserver) -> ObserverReport:
+        report = await self._called("verify_observer", asked)
+        if isinstance(report, ObserverReport):
+            return report
+        return ObserverReport(fitness=Fitness.fit, sentence="it sees each arm's pods")
+
+    @activity.defn(name="send_load")
+    async def send_load(self, asked: SendLoad) -> LoadReport:
+        if activity.info().attempt == 1:
+            await self._called("send_load begins", asked)
+        poll(HOUR)
+        answer = await self._called("send_load", asked)
+        return answer or LoadReport()
+
     @activity.defn(name="observe_step")
     async def observe_step(self, asked: ObserveStep) -> Observation:
         if activity.info().attempt == 1:
@@ -295,7 +314,7 @@ class Production(Deploying):
         poll(asked.block if quick else asked.rules.silent_after if early else lasts)
         return Observation(
             judgement=judgement,
-            state=asked.state or start(asked.rules, METRICS, asked.since),
+            state=asked.state or _seen(start(asked.rules, METRICS, asked.since)),
             record=record(f"verdict-{asked.weight}"),
             early=early,
         )
@@ -304,6 +323,13 @@ class Production(Deploying):
     async def record_promotion(self, asked: PersonsPromotion) -> RecordReference:
         await self._called("record_promotion", asked)
         return record(f"promotion-{asked.weight}")
+
+
+def _seen(state: JudgeState) -> JudgeState:
+    """Stable answered 8000 requests, 4 of them badly."""
+    good = Counts(stable_requests=8000, stable_bad=4)
+    errors = state.metrics[ERRORS].model_copy(update={"good": good})
+    return state.model_copy(update={"metrics": state.metrics | {ERRORS: errors}})
 
 
 def _judgement(opinion: Opinion) -> Judgement:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domain.errors import PermanentFailure, TransientFailure
+from domain.observer import Fitness, ObserverReport
 from domain.phases import Outcome, Phase
 from domain.plan import HOUR
 from domain.steps import ScanOutcome
@@ -112,3 +113,27 @@ async def test_the_rollback_is_rehearsed_in_staging_and_its_time_is_evidence(wor
     frozen = next(call.asked for call in world.calls if call.name == "freeze_evidence")
     assert (frozen.rehearsal.tried, frozen.rehearsal.seconds) == (True, 0.8)
     assert {record.kind for record in frozen.records} == {"unit-tests", "scan"}
+
+
+async def test_an_observer_that_would_judge_other_pods_closes_the_gate_before_the_first_shift(
+    world: World,
+) -> None:
+    told = "the observer cannot judge this canary: canary's query gives series of stable's pods"
+    world.script("verify_observer", ObserverReport(fitness=Fitness.unfit, sentence=told))
+    world.approves()
+    state = await world.release()
+    assert (state.outcome, state.sentence) == (Outcome.ROLLED_BACK, told)
+    assert world.weights == []
+    assert "production 10 %" not in world.steps
+    assert world.is_restored
+
+
+async def test_a_metrics_source_that_is_silent_holds_the_canary_before_its_first_shift(
+    world: World,
+) -> None:
+    silent = ObserverReport(fitness=Fitness.silent, sentence="Prometheus did not answer")
+    world.script("verify_observer", silent, silent)
+    world.approves()
+    assert (await world.release()).outcome is Outcome.RELEASED
+    assert len([t for t in world.told if t.startswith("holding: Prometheus did not answer")]) == 1
+    assert [call.name for call in world.calls].count("verify_observer") == 3

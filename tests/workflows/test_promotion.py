@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from temporalio.client import WorkflowExecutionStatus
 
+from domain.judge.known import LastKnown
 from domain.phases import Outcome, Phase
 from domain.plan import HOUR
 from domain.release import ReleaseState
@@ -133,6 +134,9 @@ async def test_a_release_of_a_day_fits_its_history(world: World) -> None:
     assert len(history.events) <= LONGEST_HISTORY
 
 
+TEMPORALS_OWN = ("BuildIds", "TemporalChangeVersion")
+
+
 async def test_lists_can_be_filtered_by_what_people_ask_for(live: World) -> None:
     live.approves()
     await live.release()
@@ -143,7 +147,7 @@ async def test_lists_can_be_filtered_by_what_people_ask_for(live: World) -> None
         "TidegatePhase": "done",
         "TidegateOutcome": "RELEASED",
         "TidegateWeight": 100,
-    } | {pair.key.name: pair.value for pair in found if pair.key.name == "BuildIds"}
+    } | {pair.key.name: pair.value for pair in found if pair.key.name in TEMPORALS_OWN}
 
 
 async def test_what_cannot_be_settled_in_staging_is_told_and_keeps_nobody_waiting(
@@ -158,3 +162,14 @@ async def test_what_cannot_be_settled_in_staging_is_told_and_keeps_nobody_waitin
     state = await world.release()
     assert state.outcome is Outcome.RELEASED
     assert any("left in staging: settle_release is forbidden" in text for text in world.told)
+
+
+async def test_where_the_old_revision_serves_no_more_it_is_judged_by_what_it_was_known_like(
+    world: World,
+) -> None:
+    world.approves()
+    await world.release()
+    asked = [call.asked for call in world.calls if call.name == "observe_step"]
+    known = {"errors": LastKnown(requests=8000, bad=4)}
+    told = [(one.weight, one.watch, one.rules.last_known) for one in asked]
+    assert told == [(10, False, {}), (50, False, {}), (100, False, known), (100, True, known)]

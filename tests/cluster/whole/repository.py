@@ -135,7 +135,11 @@ class Repository:
                 seen.append((await look(client, release)).state)
             return bool(seen) and holds(seen[-1])
 
-        await until(held, f"{release} goes on", _RELEASE_SECONDS)
+        try:
+            await until(held, f"{release} goes on", _RELEASE_SECONDS)
+        except TransientFailure as late:
+            told = f"{seen[-1].phase}: {seen[-1].held or seen[-1].sentence}" if seen else "nothing"
+            raise TransientFailure(f"{late}; it says {told}") from late
         return seen[-1]
 
     async def tidegate(self, *arguments: str) -> str:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-MODULES = ("decision", "case", "state", "votes", "interval")
-TESTS = ("decision", "state", "votes", "arms", "histograms", "interval", "bets", "outlook")
+MODULES = ("decision", "case", "state", "votes", "interval", "known", "rules")
+TESTS = ("decision", "state", "votes", "arms", "histograms", "interval", "bets", "outlook", "known")
 OPPOSITE = {ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt}
 MOVED = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
 # Boundaries that change nothing: as many bad as expected have no excess either way.

@@ -17,13 +17,14 @@ from domain.judge import (
     PromoteBy,
     Reason,
     Verdict,
-    case,
     judge,
+    known,
     next_step,
     observe,
 )
 from domain.judge.bets import Wealth
-from domain.judge.case import Case, clearly_over
+from domain.judge.case import Case
+from domain.judge.known import clearly_over
 from tests.support.judge_streams import LENGTH, SINCE, after, block, counts, elapsed_of
 
 RULES = JudgeRules(limits={"errors": 0.01}, warm_up_blocks=0)
@@ -660,7 +661,7 @@ def test_a_rehearsal_clock_changes_no_verdict(factor: float) -> None:
 
 def test_clearly_over_begins_at_exactly_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     exactly = 22 * math.log(22 / 10) - (22 - 10)
-    monkeypatch.setattr(case, "CLEARLY_OVER", exactly)
+    monkeypatch.setattr(known, "CLEARLY_OVER", exactly)
     assert clearly_over(1000, 22, 0.01)
-    monkeypatch.setattr(case, "CLEARLY_OVER", math.nextafter(exactly, math.inf))
+    monkeypatch.setattr(known, "CLEARLY_OVER", math.nextafter(exactly, math.inf))
     assert not clearly_over(1000, 22, 0.01)

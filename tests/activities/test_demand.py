@@ -1,0 +1,79 @@
+"""What a revision's pods counted, by its pods' names and whatever its source is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from activities.demand import Demand
+from clients.cluster import Cluster
+from clients.sources import source_at
+from domain.metrics.places import PrometheusPlace
+from domain.metrics.templates import ISTIO, OTEL_HTTP
+from domain.samples import Samples, Span
+from domain.steps import RevisionRequest
+from tests.support.platform_world import SandboxWorld
+from tests.support.sandbox import eventually
+
+SCRAPE = timedelta(milliseconds=100)
+SLOW = timedelta(milliseconds=500)
+
+
+@asynccontextmanager
+async def demand_in(world: SandboxWorld, lag: timedelta = timedelta(0)) -> AsyncIterator[Demand]:
+    """Production's demand, asked of a source that is so late."""
+    place = world.settings.cluster(world.production.environment)
+    source = source_at(PrometheusPlace(url=place.prometheus or "", lag=lag))
+    cluster = await Cluster.connect(place.kubeconfig, place.context, place.namespace)
+    yield Demand(cluster, source, SCRAPE)
+    await source.close()
+    await cluster.close()
+
+
+async def serving(world: SandboxWorld) -> RevisionRequest:
+    target = await world.target(world.production, await world.bundle("v1"))
+    await world.production.serve(target)
+    return target
+
+
+async def read(demand: Demand, revision: str, since: datetime, **more: object) -> Samples:
+    span = Span.following(since, since, datetime.now(UTC), SCRAPE)
+    measure = ISTIO if more.get("otherwise") else OTEL_HTTP
+    return await demand.blocks(revision, None, span, SLOW, measure)
+
+
+async def test_nothing_younger_than_the_sources_lag_is_judged(world: SandboxWorld) -> None:
+    target = await serving(world)
+    lag = timedelta(seconds=1)
+    async with demand_in(world, lag) as demand:
+        since = datetime.now(UTC)
+        assert (await read(demand, target.revision, since)).blocks == ()
+        await eventually(lambda: datetime.now(UTC) > since + 2 * lag, "it is late enough")
+        now = datetime.now(UTC)
+        samples = await read(demand, target.revision, since)
+    assert samples.blocks
+    assert samples.until <= now - lag + SCRAPE
+
+
+async def test_the_source_is_not_asked_before_a_block_can_close(world: SandboxWorld) -> None:
+    target = await serving(world)
+    await world.tell("POST", "outage", {"system": "prometheus"})
+    async with demand_in(world) as demand:
+        samples = await read(demand, target.revision, datetime.now(UTC))
+    assert samples == Samples(blocks=(), broken=(), until=samples.until)
+
+
+async def test_pods_that_are_measured_otherwise_are_quiet_and_not_silent(
+    world: SandboxWorld,
+) -> None:
+    await world.tell("POST", "traffic", {"production": 0})
+    target = await serving(world)
+    since = datetime.now(UTC) - timedelta(seconds=1)
+    async with demand_in(world) as demand:
+        await eventually(lambda: datetime.now(UTC) > since + timedelta(seconds=2), "it is scraped")
+        samples = await read(demand, target.revision, since, otherwise=True)
+        assert len(samples.quiet) == world.production.ready(target.revision)
+        assert samples.blocks
+        # Nobody is torn down because the wrong metric is silent.
+        assert not await demand.is_silent(target.revision, since)

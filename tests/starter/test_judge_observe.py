@@ -1,0 +1,189 @@
+"""`tidegate judge observe` and `check`: what a team sees of a rollout that is not Tidegate's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from domain.canary import judge_rules
+from domain.judge.rules import JudgeRules
+from domain.plan import ServicePlan
+from sandbox.platform import Platform
+from starter import judge_observe
+from tests.starter.conftest import Told
+from tests.support.cli import Cli, Done
+from tests.support.rollouts import CANARY, PLAN, STABLE, environment, running_rollout, told
+
+ARMS = ("--canary", CANARY, "--stable", STABLE)
+BY_PLAN = ("--plan", "plan.yaml", "--service", "album")
+
+
+@pytest.fixture
+async def rollout(cli: Cli, tmp_path: Path) -> AsyncIterator[Platform]:
+    """Two Deployments and a route in a sandbox, and a plan whose minutes last half a second."""
+    async with running_rollout(tmp_path / "platform") as platform:
+        cli.connect(environments={"production": environment(platform, tmp_path)})
+        (cli.directory / "plan.yaml").write_text(PLAN)
+        yield platform
+
+
+@pytest.fixture(autouse=True)
+def no_false_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The judge's false alarms are its own tests' business: here there are next to none."""
+
+    def rules(plan: ServicePlan, weight: int, *, has_stable: bool) -> JudgeRules:
+        found = judge_rules(plan, weight, has_stable=has_stable)
+        return found.model_copy(update={"alpha": 1e-6})
+
+    monkeypatch.setattr(judge_observe, "judge_rules", rules)
+
+
+async def observed(cli: Cli, *arguments: str) -> Done:
+    return await cli.run("judge", "observe", *ARMS, *arguments)
+
+
+def asked_of(platform: Platform) -> set[tuple[str, str, str]]:
+    """What our client asked the API server for, by its own log."""
+    log = platform.clusters["production"].requests
+    ours = (one for one in log.records if one.user_agent.startswith("tidegate/"))
+    return {(one.verb, one.resource, one.subresource) for one in ours}
+
+
+async def test_a_canary_with_five_percent_errors_would_be_rolled_back_and_nothing_is_written(
+    cli: Cli, rollout: Platform
+) -> None:
+    fault = {"environment": "production", "revision": "album-v2", "fault": "errors=5%"}
+    await told(rollout, "POST", "faults", **fault)
+    done = await observed(cli, *BY_PLAN, "--record", "rollout.json")
+    assert done.code == 10, done
+    assert done.out.splitlines()[0].startswith("observing production read-only")
+    assert "errors: canary " in done.out
+    last = done.out.splitlines()[-1]
+    assert last.startswith("ROLL_BACK: at ")
+    assert "Tidegate would roll back after" in last
+    assert asked_of(rollout) == {("list", "pods", "")}
+
+    again = await cli.run("judge", "replay", "rollout.json")
+    assert again.code == 0, again
+    assert "blocks: as stored" in again.out
+    assert "would roll back after" in again.out.splitlines()[-1]
+
+
+async def test_an_identical_canary_would_be_promoted(cli: Cli, rollout: Platform) -> None:
+    done = await observed(cli, *BY_PLAN, "--output", "json")
+    assert (done.code, done.err) == (0, "")
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert events[-1]["verdict"] == "PROMOTE"
+    assert events[-1]["would_promote_at"] == events[-2]["at"]
+    assert events[-1]["would_roll_back_at"] is None
+    assert events[-2]["would"].startswith("would promote: ")
+    counted = [block["counts"]["errors"] for one in events[:-1] for block in one["blocks"]]
+    assert len(counted) == events[-1]["blocks"]
+    assert sum(counts["canary_requests"] for counts in counted) > 0
+
+
+async def test_a_source_that_does_not_answer_is_told_once_and_would_hold(
+    cli: Cli, rollout: Platform
+) -> None:
+    await told(rollout, "POST", "outage", system="prometheus")
+    done = await observed(cli, *BY_PLAN, "--for", "2s")
+    assert done.code == 17, done
+    assert done.err.count("no data") == 1
+    assert done.out.splitlines()[-1].startswith("HOLD after ")
+
+
+async def test_labels_by_which_a_pod_is_in_both_arms_are_refused(
+    cli: Cli, rollout: Platform
+) -> None:
+    done = await cli.run("judge", "observe", "--canary", CANARY, "--stable", "app=album", *BY_PLAN)
+    assert done.code == 5
+    assert "carries the labels of both arms" in done.err
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("--limits", "errors=1"), "limits.errors: "),
+        (("--limits", "latency=1s"), "limits.latency: "),
+        (("--for", "soon"), "--for: 'soon' is not a duration"),
+        (("--for", "0s"), "--for 0s is not between zero and 30 days"),
+        (("--plan", "plan.yaml"), "name one by --service"),
+        (("--plan", "none.yaml", "--service", "album"), "plan none.yaml cannot be read"),
+        (("--metrics", "nothing"), "nothing is no template"),
+        (("--metrics", "traefik"), "traefik counts by proxies"),
+        (("--record", "tidegate.yaml"), "record tidegate.yaml exists already"),
+        (("--record", "nowhere/file"), "its folder does not exist"),
+        (("--stable", "version!=album-v2"), "write labels as name=value"),
+        (("--weight", "100"), "should be less than or equal to 99"),
+        (("--plan", "tidegate.yaml", "--limits", "errors=2%"), "the plan has limits and metrics"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused_before_anything_is_asked(
+    cli: Cli, tidegate: Told, arguments: tuple[str, ...], problem: str
+) -> None:
+    place = {"kubeconfig": "/none", "namespace": "x", "prometheus": "http://127.0.0.1:1"}
+    cli.connect(environments={"production": place})
+    done = tidegate("judge", "observe", *ARMS, *arguments)
+    assert done.code in (2, 4), done
+    assert problem in done.err
+    assert "Traceback" not in done.err
+
+
+async def checked(cli: Cli, *arguments: str) -> Done:
+    return await cli.run("judge", "check", "album", *arguments)
+
+
+async def test_check_shows_what_is_seen_of_each_arm(cli: Cli, rollout: Platform) -> None:
+    done = await checked(cli, *ARMS)
+    assert done.code == 0, done
+    header, canary, stable = done.out.splitlines()[:3]
+    assert header.split()[:4] == ["arm", "labels", "ready", "pods"]
+    assert canary.split()[:4] == ["canary", CANARY, "1", "1"]
+    assert stable.split()[:4] == ["stable", STABLE, "3", "3"]
+    assert "✔ the observer sees exactly each arm's pods" in done.out
+
+
+async def test_check_names_what_is_wrong_with_what_to_correct(cli: Cli, rollout: Platform) -> None:
+    done = await checked(cli, "--canary", CANARY, "--stable", "app=album", "--output", "json")
+    assert done.code == 5
+    found = json.loads(done.out)
+    assert found["fitness"] == "unfit"
+    assert [one["fault"] for one in found["findings"]] == ["overlapping"]
+    assert "name each arm by a label" in found["findings"][0]["remedy"]
+
+
+async def test_check_says_which_source_does_not_answer(cli: Cli, rollout: Platform) -> None:
+    await told(rollout, "POST", "outage", system="prometheus")
+    done = await checked(cli, *ARMS)
+    assert done.code == 3
+    assert "Prometheus at http" in done.err
+
+
+async def test_check_of_pods_that_tidegate_did_not_deploy_says_how_to_name_them(
+    cli: Cli, rollout: Platform
+) -> None:
+    done = await checked(cli)
+    assert done.code == 2
+    assert "name the pods of each arm by --canary LABELS and --stable LABELS" in done.err
+
+
+async def test_check_finds_the_arms_of_a_service_by_itself(cli: Cli, tmp_path: Path) -> None:
+    names = ("1111111111", "2222222222")
+    async with running_rollout(tmp_path / "platform", names=names, managed=True) as platform:
+        platform.clusters["production"].store.change(
+            "httproutes", "production", "album", _all_to_the_first
+        )
+        cli.connect(environments={"production": environment(platform, tmp_path)})
+        done = await checked(cli)
+    assert done.code == 0, done
+    assert "canary  tidegate.dev/revision=2222222222  1" in done.out
+    assert "stable  tidegate.dev/revision=1111111111  3" in done.out
+
+
+def _all_to_the_first(route: dict[str, object]) -> None:
+    rule = route["spec"]["rules"][0]  # type: ignore[index]
+    rule["backendRefs"] = rule["backendRefs"][:1]
