@@ -28,7 +28,6 @@ AUTHOR = "dana@isa.example"
 REPORT = EXAMPLE.parent / "ci-scan-report.json"
 _AUTHOR = ("-c", "user.name=Dana Okafor", "-c", "user.email=dana@isa.example")
 # 24 hours of soak in a second; a canary's minutes in seconds, so that Prometheus sees each step.
-# A window lasts a scrape at least, so the soak is earned in few of them.
 _CLOCK = """  rehearsal: {soak: 1h = 0.03s, canary: 1m = 0.5s}
   soak: {window: 6h}
 """
