@@ -69,9 +69,8 @@ class Demand:
             *(self.selected(one.name, one.labels, seen, measure) for one in arms)
         )
         # Thousands of series take a tenth of a second: heartbeats and others go on meanwhile.
-        return await asyncio.to_thread(
-            sample, read[0], read[1] if stable else None, seen, slow_above
-        )
+        slowest = slow_above if measure.tells_slow else None
+        return await asyncio.to_thread(sample, read[0], read[1] if stable else None, seen, slowest)
 
     @property
     def lag(self) -> timedelta:

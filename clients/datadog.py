@@ -81,7 +81,7 @@ class Datadog:
                 Series(pod, {}, tuple((end, 1.0) for end in one.ends)) for pod, one in found.items()
             ),
             started=asked.pods,
-            measure=measure.with_(latency=None),
+            measure=measure,
         )
 
     async def is_ready(self) -> bool:
@@ -162,6 +162,11 @@ def _refuse_unspeakable(measure: Measure) -> None:
         raise PermanentFailure(
             f"metrics {measure.name} tell the arms by a proxy's label, Datadog is asked by pod:"
             " name a counter of the service's own in the plan's metrics"
+        )
+    if measure.tells_slow:
+        raise PermanentFailure(
+            f"metrics {measure.name} tell slow requests by a histogram's buckets, Datadog keeps"
+            " none: say `slow: false` in the plan's metrics"
         )
     if measure.requests is None:
         raise PermanentFailure(

@@ -43,6 +43,11 @@ class HttpJson:
                 f"{self._http.said} counts pod {strangers[0]} for {asked.arm}, which has it not: it"
                 " must answer for the pods that it is asked for, and no others"
             )
+        if asked.measure.tells_slow and answer.lacks_durations:
+            raise PermanentFailure(
+                f"{self._http.said} tells no durations (`under`) of the requests of {asked.arm}:"
+                " add them, or say `slow: false` in the plan's metrics"
+            )
         if (found := sum(len(pod.intervals) for pod in answer.pods.values())) > SERIES_LIMIT:
             raise PermanentFailure(
                 f"{self._http.said} answered {found:,} intervals for {asked.arm}, more than the"

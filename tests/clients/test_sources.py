@@ -427,7 +427,11 @@ async def test_an_interval_that_is_not_over_is_not_counted(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("measure", "why"),
     [
-        (OTEL_HTTP, "count requests by a histogram's buckets, Datadog keeps none"),
+        (OTEL_HTTP, "tell slow requests by a histogram's buckets.* say `slow: false`"),
+        (
+            OTEL_HTTP.with_(slow=False),
+            "count requests by a histogram's buckets, Datadog keeps none",
+        ),
         (TRAEFIK, "by a proxy's label, Datadog is asked by pod"),
         (SHOP.with_(where={"service": "a b"}), "'a b' is no value of a Datadog tag"),
     ],
@@ -445,6 +449,18 @@ async def test_datadog_tells_failures_that_a_counter_of_its_own_counts(tmp_path:
     async with running("datadog", tmp_path) as (double, source):
         await source.arm(asked(CANARY, 3, MESSAGES))
     assert "sum:messages_failed_total{" in double.asked[0]["query"]
+
+
+async def test_a_thousand_pods_of_long_names_fit_into_addresses_that_servers_take(
+    tmp_path: Path,
+) -> None:
+    story = {f"{'shop-checkout-' * 3}{n:020d}": Counted((10, 20)) for n in range(1000)}
+    async with running("prometheus", tmp_path) as (double, source):
+        double.story = {"one": Counted((1,))}
+        arm = await source.arm(asked(story, 2))
+    assert max(double.lengths) < 8_000
+    assert len(double.asked) == 3 * 1000 // 50
+    assert len(arm.counts) == 2 * 1000 // 50  # what each part answered, together
 
 
 async def test_many_pods_are_asked_for_in_parts(tmp_path: Path) -> None:
@@ -489,6 +505,19 @@ async def test_http_json_counts_slow_requests_and_restarts(tmp_path: Path) -> No
 
 def _json(value: object) -> str:
     return str(value).replace("'", '"')
+
+
+async def test_http_json_without_durations_is_refused_where_slow_ones_are_judged(
+    tmp_path: Path,
+) -> None:
+    async with running("http-json", tmp_path) as (double, source):
+        double.story = CANARY
+        refused = "tells no durations .* say `slow: false`"
+        with pytest.raises(PermanentFailure, match=refused):
+            await source.arm(asked(CANARY, 3, OTEL_HTTP))
+        assert (await source.arm(asked(CANARY, 3, OTEL_HTTP.with_(slow=False)))).counts
+        double.story = {"c1": Counted((0, 0, 0))}
+        assert (await source.arm(asked(double.story, 3, OTEL_HTTP))).counts
 
 
 async def test_http_json_may_count_the_asked_pods_alone(tmp_path: Path) -> None:
