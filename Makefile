@@ -10,7 +10,7 @@ UV_FLAGS := --quiet --require-hashes
 CORE = $(empty) and not long
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-beds bench-judge mutants demo test test-real test-cluster cluster-up cluster-shell cluster-down cluster-control lint histories format bench lock schema generated-current test-full pictures clean
+.PHONY: help bench-beds bench-judge bench-soak mutants demo test test-real test-cluster cluster-up cluster-shell cluster-down cluster-control lint histories format bench lock schema generated-current test-full pictures clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ bench-beds: $(CLUSTER_STAMP) ## how long real clusters take to be ready: goal be
 bench-judge: $(STAMP) ## the judge and three incumbents on the same streams: goal beside figure (<= 10 min, 2 cores)
 	@$(BIN)/python -m benchmarks.judge $(if $(FULL),--full)
 
+bench-soak: $(STAMP) ## what 1,000 soaks ask of Prometheus, the API server and Temporal: goal beside figure (6 min)
+	@$(BIN)/python -m benchmarks.soak
+
 mutants: $(STAMP) ## flip every inequality of the judge: some test must see each (5 min)
 	@$(BIN)/python -m tests.domain.judge.mutations
 
@@ -92,11 +95,13 @@ lock: $(STAMP) ## resolve pyproject.toml into requirements/*.txt
 	@echo 'uv==0.13.9' | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/bootstrap.txt
 
-schema: $(STAMP) ## write the JSON Schema of tidegate.yaml
+schema: $(STAMP) ## write the JSON Schemas of tidegate.yaml and of sources of metrics
 	@$(BIN)/tidegate schema > docs/tidegate.schema.json
+	@$(BIN)/python -c 'import json; from domain.metrics.http_json import schema; print(json.dumps(schema(), indent=2))' \
+	  > docs/metrics-source.schema.json
 
 generated-current: lock schema ## fail when a generated file is not what its source makes
-	@git diff --exit-code -- requirements docs/tidegate.schema.json \
+	@git diff --exit-code -- requirements docs/tidegate.schema.json docs/metrics-source.schema.json \
 	  || { echo "generated files are not current: commit what make lock schema wrote" >&2; exit 1; }
 
 histories: $(STAMP) ## record today's histories of the workflows; those that exist stay

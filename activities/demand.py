@@ -13,7 +13,7 @@ from domain.errors import ReleaseError
 from domain.metrics.measure import Measure
 from domain.metrics.source import Asked, MetricSource, Survey, Surveyed
 from domain.metrics.templates import OTEL_HTTP
-from domain.samples import Arm, Samples, Span, sample
+from domain.samples import SILENT_INTERVALS, Arm, Samples, Span, sample
 
 SCRAPES_OF_SILENCE = 2
 
@@ -69,14 +69,17 @@ class Demand:
             *(self.selected(one.name, one.labels, seen, measure) for one in arms)
         )
         # Thousands of series take a tenth of a second: heartbeats and others go on meanwhile.
-        return await asyncio.to_thread(
-            sample, read[0], read[1] if stable else None, seen, slow_above
-        )
+        slowest = slow_above if measure.tells_slow else None
+        return await asyncio.to_thread(sample, read[0], read[1] if stable else None, seen, slowest)
 
     @property
     def lag(self) -> timedelta:
         """How late the source knows everything."""
         return self._source.lag
+
+    def patience(self, block: timedelta) -> timedelta:
+        """How long a source that works may leave its asker without a new block."""
+        return SILENT_INTERVALS * max(block, self.scrape) + self.lag
 
     def answered(self, span: Span) -> Span:
         """The span until where the source knows everything by now."""

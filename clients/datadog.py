@@ -81,16 +81,20 @@ class Datadog:
                 Series(pod, {}, tuple((end, 1.0) for end in one.ends)) for pod, one in found.items()
             ),
             started=asked.pods,
-            measure=measure.with_(latency=None),
+            measure=measure,
         )
 
-    async def is_ready(self) -> bool:
-        """Whether the site takes the API key."""
+    async def problem(self) -> str | None:
+        """Why the site does not take the API key."""
         try:
             answer = await self._http.json("/api/v1/validate", {}, "/api/v1/validate")
-        except ReleaseError:
-            return False
-        return isinstance(answer, Mapping) and answer.get("valid") is True
+        except ReleaseError as error:
+            return str(error)
+        if isinstance(answer, Mapping) and answer.get("valid") is True:
+            return None
+        return (
+            f"{self._http.said} does not call the API key valid; check {self._place.api_key_file}"
+        )
 
     async def close(self) -> None:
         """Close the connections."""
@@ -162,6 +166,11 @@ def _refuse_unspeakable(measure: Measure) -> None:
         raise PermanentFailure(
             f"metrics {measure.name} tell the arms by a proxy's label, Datadog is asked by pod:"
             " name a counter of the service's own in the plan's metrics"
+        )
+    if measure.tells_slow:
+        raise PermanentFailure(
+            f"metrics {measure.name} tell slow requests by a histogram's buckets, Datadog keeps"
+            " none: say `slow: false` in the plan's metrics"
         )
     if measure.requests is None:
         raise PermanentFailure(

@@ -43,6 +43,11 @@ class HttpJson:
                 f"{self._http.said} counts pod {strangers[0]} for {asked.arm}, which has it not: it"
                 " must answer for the pods that it is asked for, and no others"
             )
+        if asked.measure.tells_slow and answer.lacks_durations:
+            raise PermanentFailure(
+                f"{self._http.said} tells no durations (`under`) of the requests of {asked.arm}:"
+                " add them, or say `slow: false` in the plan's metrics"
+            )
         if (found := sum(len(pod.intervals) for pod in answer.pods.values())) > SERIES_LIMIT:
             raise PermanentFailure(
                 f"{self._http.said} answered {found:,} intervals for {asked.arm}, more than the"
@@ -50,13 +55,13 @@ class HttpJson:
             )
         return arm_of(answer, asked.pods)
 
-    async def is_ready(self) -> bool:
-        """Whether it answers a question about no pod."""
+    async def problem(self) -> str | None:
+        """Why it does not answer a question about no pod."""
         try:
             await self._answer({"arm": "", "namespace": "", "pods": "", "from": "0", "until": "0"})
-        except ReleaseError:
-            return False
-        return True
+        except ReleaseError as error:
+            return str(error)
+        return None
 
     async def close(self) -> None:
         """Close the connections."""

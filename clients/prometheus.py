@@ -26,6 +26,8 @@ from domain.samples import SERIES_LIMIT, Arm, Series
 __all__ = ["CALL_TIMEOUT_FACTOR", "REQUEST_TIMEOUT", "Matches", "Prometheus", "selector"]
 
 RESTARTS, UP = "kube_pod_container_status_restarts_total", "up"
+# Servers on the way take addresses of 8 KB and refuse longer ones.
+PODS_OF_A_QUERY = 50
 METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 NO_LONGER = timedelta(seconds=1)
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -95,30 +97,52 @@ class Prometheus:
 
     async def arm(self, asked: Asked) -> Arm:
         """The arm's series: of its pods, or, by a proxy's convention, of its Service."""
-        measure, place = asked.measure, self._place
-        kept: Matchers = {"namespace": asked.namespace, "pod": Matches.any_of(*asked.pods)}
-        own: Matchers = {place.namespace_label: kept["namespace"], place.pod_label: kept["pod"]}
-        told: Matchers = {**own, **measure.where}
-        if measure.arm is not None:
+        measure = asked.measure
+        if measure.arm is None:
+            parts = await asyncio.gather(*(self._of_pods(asked, some) for some in _parts(asked)))
+        else:
             expression = measure.arm.expression(asked.namespace, asked.arm)
-            told = {measure.arm.label: Matches(expression), **measure.where}
-        latency = measure.latency and f"{measure.latency}_bucket"
-        buckets, counts, failures, restarts, up = await asyncio.gather(
-            self._told_by(latency, told, asked),
-            self._told_by(measure.requests, told, asked),
-            self._told_by(measure.failures, told, asked),
-            self._told_by(RESTARTS, kept, asked, "pod"),
-            self._told_by(UP if measure.arm is None else None, own, asked),
+            told: Matchers = {measure.arm.label: Matches(expression), **measure.where}
+            restarts = [self._restarts(asked, some) for some in _parts(asked)]
+            proxied = self._requests(asked, told, (self._place.pod_label, "instance"))
+            parts = [await proxied, *({"restarts": one} for one in await asyncio.gather(*restarts))]
+        found: dict[str, tuple[Series, ...]] = {}
+        for part in parts:
+            for what, series in part.items():
+                found[what] = (*found.get(what, ()), *series)
+        return Arm(**found, started=asked.pods, measure=measure)
+
+    async def _of_pods(self, asked: Asked, pods: list[str]) -> dict[str, tuple[Series, ...]]:
+        place = self._place
+        own: Matchers = {
+            place.namespace_label: asked.namespace,
+            place.pod_label: Matches.any_of(*pods),
+        }
+        requests, restarts, up = await asyncio.gather(
+            self._requests(asked, {**own, **asked.measure.where}),
+            self._restarts(asked, pods),
+            self._told_by(UP, own, asked),
         )
-        return Arm(
-            buckets=buckets,
-            counts=counts,
-            failures=failures,
-            restarts=restarts,
-            up=up,
-            started=asked.pods,
-            measure=measure,
+        return {**requests, "restarts": restarts, "up": up}
+
+    async def _requests(
+        self, asked: Asked, told: Matchers, names: tuple[str, ...] = ()
+    ) -> dict[str, tuple[Series, ...]]:
+        measure = asked.measure
+        metrics = {
+            "buckets": measure.latency and f"{measure.latency}_bucket",
+            "counts": measure.requests,
+            "failures": measure.failures,
+        }
+        series = await asyncio.gather(
+            *(self._told_by(metric, told, asked, names) for metric in metrics.values())
         )
+        return dict(zip(metrics, series, strict=True))
+
+    async def _restarts(self, asked: Asked, pods: list[str]) -> tuple[Series, ...]:
+        """kube-state-metrics' own labels, whatever the scrape of pods calls them."""
+        kept: Matchers = {"namespace": asked.namespace, "pod": Matches.any_of(*pods)}
+        return await self._told_by(RESTARTS, kept, asked, ("pod",))
 
     async def survey(self, asked: Asked) -> Survey:
         """Who else has the metric, told by one series per pod and labels."""
@@ -166,15 +190,15 @@ class Prometheus:
         names = told_by or (self._place.pod_label,)
         return [self._series(query, item, names) for item in result]
 
-    async def is_ready(self) -> bool:
-        """Whether it answers that it serves queries (`/-/ready`, which Mimir has not)."""
+    async def problem(self) -> str | None:
+        """Why it does not answer that it serves queries (`/-/ready`, which Mimir has not)."""
         try:
             await self._http.call("/-/ready", lambda: self._http.get("/-/ready"))
         except NotFound:
-            return await self._answers()
-        except ReleaseError:
-            return False
-        return True
+            return await self._refusal()
+        except ReleaseError as error:
+            return str(error)
+        return None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -193,24 +217,21 @@ class Prometheus:
             self._http.wrong_shape(query, f"its result is a {type(result).__name__}, not a list")
         return result
 
-    async def _answers(self) -> bool:
+    async def _refusal(self) -> str | None:
         try:
             await self._query(selector(UP, {"job": "nobody"}, NO_LONGER), datetime.now(UTC))
-        except ReleaseError:
-            return False
-        return True
+        except ReleaseError as error:
+            return str(error)
+        return None
 
     async def _told_by(
-        self, metric: str | None, matchers: Matchers, asked: Asked, *names: str
+        self, metric: str | None, matchers: Matchers, asked: Asked, names: tuple[str, ...] = ()
     ) -> tuple[Series, ...]:
         """The series of a metric that the convention has; none of one that it has not."""
         if metric is None:
             return ()
-        proxies = (self._place.pod_label, "instance") if asked.measure.arm and not names else ()
-        found = await self.raw_series(
-            metric, matchers, asked.span.until, asked.span.window, names or proxies
-        )
-        return tuple(found)
+        span = asked.span
+        return tuple(await self.raw_series(metric, matchers, span.until, span.window, names))
 
     def _series(self, query: str, item: Any, names: tuple[str, ...]) -> Series:
         try:
@@ -226,6 +247,11 @@ class Prometheus:
                 " relabelling, counters are compared pod by pod"
             )
         return Series(pod=pod, labels=labels, points=points)
+
+
+def _parts(asked: Asked) -> list[list[str]]:
+    pods = list(asked.pods)
+    return [pods[at : at + PODS_OF_A_QUERY] for at in range(0, len(pods), PODS_OF_A_QUERY)]
 
 
 def _matcher(value: str | Matches) -> str:

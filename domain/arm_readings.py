@@ -91,6 +91,7 @@ class ArmReading:
     measured: frozenset[str] = frozenset()
     quiet: tuple[str, ...] = ()
     counts_requests: bool = False
+    counts_restarts: bool = False
     is_of_proxies: bool = False
 
     def inside(self, start: float, end: float) -> dict[str, Scrape]:
@@ -231,6 +232,7 @@ def _tally(scrape: Scrape, role: _Role, grown: float) -> None:
 
 def _read_restarts(arm: Arm, window: Window, reading: ArmReading, faults: Faults) -> None:
     for pod, members in by_pod(arm.restarts, faults):
+        reading.counts_restarts = True
         targets = scrape_times(members, ())[pod]
         reading.times.setdefault(pod, sorted({t for one in targets.values() for t in one}))
         born, counted = _born(arm, pod, window), (window.since, window.after)

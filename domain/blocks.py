@@ -15,9 +15,17 @@ RESTARTS = "restarts"
 
 
 def block_of(
-    readings: list[ArmReading], cell: tuple[float, float], edge: float | None, others: list[float]
+    readings: list[ArmReading],
+    cell: tuple[float, float],
+    edge: float | None,
+    others: list[float],
+    *,
+    slow: bool,
 ) -> Block:
-    """The block over `cell` = (start, end]; `edge` is the limit's, `others` the histogram's."""
+    """The block over `cell` = (start, end]; `edge` is the limit's, `others` the histogram's.
+
+    `slow`: durations are judged; without any request there is no histogram, and nothing was slow.
+    """
     start, end = cell
     arms = [*readings, ArmReading()][:2]
     by_arm = [arm.inside(start, end) for arm in arms]
@@ -28,8 +36,11 @@ def block_of(
     if edge is not None:
         above = (canary.above(edge), stable.above(edge))
         counts[SLOW] = _counts((canary.timed, stable.timed), above)
-    restarts = [[grown for time, grown in arm.restarts if start < time <= end] for arm in arms]
-    if any(restarts):
+    elif slow and ERRORS in counts and not canary.requests + stable.requests:
+        counts[SLOW] = Counts()
+    # Also where none can be told yet: a metric that misses the first block is never judged.
+    if any(arm.counts_restarts for arm in arms):
+        restarts = [[grown for time, grown in arm.restarts if start < time <= end] for arm in arms]
         exposure = (float(len(restarts[0])), float(len(restarts[1])))
         counts[RESTARTS] = _counts(exposure, (sum(restarts[0]), sum(restarts[1])))
     return Block(

@@ -6,7 +6,8 @@ The observing activity and the auditor begin, read blocks and speak by these sam
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from domain.judge.decision import judge
 from domain.judge.rules import JudgeRules
 from domain.judge.state import JudgeState, next_step, observe, start
 from domain.judge.verdict import Judgement, Reason, Verdict
+from domain.metrics.measure import Measure
 from domain.records import Record
 from domain.samples import Samples
 from domain.steps import ObserveStep
@@ -29,7 +31,7 @@ SAME = 1e-9
 TOLD_LEFT_OUT = 3
 TOLD_LENGTH = 240
 # What states and judgements of older versions do not have: it is no difference that they lack it.
-ADDED_LATER = frozenset({"ratio", "ratios", "edges", "voted", "unequal"})
+ADDED_LATER = frozenset({"ratio", "ratios", "edges", "voted", "unequal", "against", "stakes"})
 
 
 class BlockChunk(Record):
@@ -64,7 +66,7 @@ class Recomputed(Record):
 def begin(request: ObserveStep) -> JudgeState:
     """Where the judge stands before the request's first block."""
     if request.state is None:
-        return start(request.rules, (ERRORS, SLOW), request.since)
+        return start(request.rules, judged_metrics(request.metrics.measure), request.since)
     if request.state.since < request.since:
         # Clocks of Temporal and Prometheus may differ by a moment.
         since = max(request.since, request.state.until or request.since)
@@ -106,8 +108,17 @@ def with_restarts(state: JudgeState, request: Judged, blocks: Iterable[Block]) -
     counted = any(RESTARTS in block.counts for block in blocks)
     none_judged = state.until is None and not state.rollout_blocks
     if counted and none_judged and RESTARTS not in state.metrics:
-        return start(request.rules, METRICS, state.since)
+        metrics = tuple(one for one in METRICS if one in state.metrics or one == RESTARTS)
+        return start(request.rules, metrics, state.since)
     return state
+
+
+def judged_metrics(measure: Measure) -> tuple[str, ...]:
+    """What a service's convention tells, and is therefore waited for; restarts join by themselves.
+
+    A metric that no source tells would hold every step for want of data on it.
+    """
+    return (ERRORS, SLOW) if measure.tells_slow else (ERRORS,)
 
 
 def known_to(state: JudgeState, block: Block) -> Block:
@@ -136,14 +147,33 @@ def recompute(record: ObservedBlocks, earlier: Iterable[Block]) -> Recomputed:
 
     Raises PermanentFailure when a block does not fit the step or the blocks before it.
     """
-    blocks, request = (*earlier, *record.blocks), record.step
-    state, _ = take_in(begin(request), request, blocks)
+    blocks = (*earlier, *record.blocks)
+    last = deque(judged(record, blocks), maxlen=1).pop()
+    return conclude(record, last, len(blocks))
+
+
+def judged(record: ObservedBlocks, blocks: Sequence[Block]) -> Iterator[JudgeState]:
+    """The judge's states: before the first of all the record's blocks, then after each of them.
+
+    Raises PermanentFailure when a block does not fit the step or the blocks before it.
+    """
+    request = record.step
+    state = with_restarts(begin(request), request, blocks)
+    yield state
+    for block in blocks:
+        state = observe(state, request.rules, known_to(state, block))
+        yield state
+
+
+def conclude(record: ObservedBlocks, state: JudgeState, blocks: int) -> Recomputed:
+    """The judge's answer in the state after all `blocks` of the record, against the stored one."""
     told = _of_its_time(state, record)
-    judgement = spoken_of(judge(told, request.rules, record.judgement.elapsed), record.left_out)
+    judgement = judge(told, record.step.rules, record.judgement.elapsed)
+    judgement = spoken_of(judgement, record.left_out)
     return Recomputed(
         judgement=judgement,
         state=state,
-        blocks=len(blocks),
+        blocks=blocks,
         differences=differing(record.judgement, judgement),
     )
 

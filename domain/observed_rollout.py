@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from domain.canary import ERRORS, SLOW
 from domain.errors import PermanentFailure
 from domain.judge.counts import Block
 from domain.judge.decision import judge
@@ -16,7 +15,14 @@ from domain.judge.rules import JudgeRules
 from domain.judge.state import JudgeState, start
 from domain.judge.verdict import Judgement, Reason, Verdict
 from domain.metrics.plan import MetricsPlan
-from domain.observed import TOLD_LENGTH, differing, spoken_of, take_in, unused
+from domain.observed import (
+    TOLD_LENGTH,
+    differing,
+    judged_metrics,
+    spoken_of,
+    take_in,
+    unused,
+)
 from domain.records import Record
 from domain.samples import Samples, Span
 
@@ -99,7 +105,7 @@ class Watching(Record):
     @classmethod
     def begun(cls, watched: RolloutWatch) -> Watching:
         """Before the first block."""
-        state = start(watched.rules, (ERRORS, SLOW), watched.since)
+        state = start(watched.rules, judged_metrics(watched.metrics.measure), watched.since)
         return cls(state=state, after=watched.since, record=ObservedRollout(watched=watched))
 
     def span(self, now: datetime) -> Span:
@@ -156,7 +162,11 @@ def recompute_rollout(record: ObservedRollout) -> RecomputedRollout:
     blocks than there are.
     """
     watched = record.watched
-    state, taken, answers = start(watched.rules, (ERRORS, SLOW), watched.since), 0, []
+    state, taken, answers = (
+        start(watched.rules, judged_metrics(watched.metrics.measure), watched.since),
+        0,
+        [],
+    )
     for stored in record.answers:
         if not taken <= stored.blocks <= len(record.blocks):
             raise PermanentFailure(

@@ -268,7 +268,7 @@ def _restarts(arms: Sequence[ArmView], _: Surroundings) -> Iterator[Finding]:
 
 
 def _edges(arms: Sequence[ArmView], edge: float | None, limit: timedelta) -> list[Finding]:
-    with_buckets = [view for view in arms if view.arm.buckets]
+    with_buckets = [one for one in arms if one.arm.buckets and one.arm.measure.tells_slow]
     wanted = limit.total_seconds()
     if not with_buckets or (edge is not None and wanted / NEAR_EDGE <= edge <= wanted * NEAR_EDGE):
         return []

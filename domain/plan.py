@@ -10,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
+    Strict,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -29,17 +30,20 @@ from domain.quantities import (
     Share,
     Whole,
     format_duration,
+    format_share,
+    not_shorter,
     parse_duration,
 )
 from domain.records import Record
+from domain.soak_plan import SoakPlan
 
 NAME = r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 SHORTEST_WAIT = timedelta(milliseconds=1)
-# As many as make a canary's step one with traffic.
-PROBED_REQUESTS = 20
-# Well within what one attempt of a poll may last.
-SENDING_SECONDS = 30
+LARGEST_ERROR = 0.2
+# pydantic would take `true` for 1.0, and 1 for `true`.
+Ratio = Annotated[float, Strict(), Field(ge=1, le=1.5)]
+Toggle = Annotated[bool, Strict()]
 
 
 class Factor(Record):
@@ -149,59 +153,6 @@ class ScanPlan(Record):
     )
 
 
-class SoakPlan(Record):
-    """Healthy time to be earned in staging."""
-
-    duration: PositiveDuration = Field(default=24 * HOUR, description="healthy time to be earned")
-    window: PositiveDuration = Field(default=30 * MINUTE, description="looked at as a whole")
-    on_unhealthy: Literal["pause", "reset", "credit"] = Field(
-        default="pause", description="an unhealthy window counts nothing, everything, or negative"
-    )
-    deadline: PositiveDuration = Field(default=72 * HOUR, description="give up after so long")
-    min_requests: Whole | None = Field(
-        default=None,
-        ge=0,
-        le=1_000_000,
-        description="a window with fewer earns nothing; default 0, with a probe 20",
-    )
-    probe: Probe | None = Field(
-        default=None, description="sent until a quiet window has min_requests"
-    )
-
-    @model_validator(mode="after")
-    def _can_be_earned(self) -> SoakPlan:
-        _not_shorter("deadline", self.deadline, "duration", self.duration)
-        return self
-
-    @model_validator(mode="after")
-    def _probe_has_an_aim(self) -> SoakPlan:
-        if self.probe is not None and self.min_requests == 0:
-            raise PydanticCustomError(
-                "probe_without_aim",
-                "with min_requests: 0 the probe is never sent; raise min_requests or leave it out",
-            )
-        if self.probe is not None and self.least_requests > SENDING_SECONDS * self.probe.rate:
-            raise PydanticCustomError(
-                "probe_too_slow",
-                "at {rate} requests per second the probe sends {most} in the {seconds} s that it "
-                "has, min_requests is {least}; raise its rate or lower min_requests",
-                {
-                    "rate": f"{self.probe.rate:g}",
-                    "most": int(SENDING_SECONDS * self.probe.rate),
-                    "seconds": SENDING_SECONDS,
-                    "least": self.least_requests,
-                },
-            )
-        return self
-
-    @property
-    def least_requests(self) -> int:
-        """Requests that a window needs to count as healthy."""
-        if self.min_requests is not None:
-            return self.min_requests
-        return PROBED_REQUESTS if self.probe else 0
-
-
 class ApprovalPlan(Record):
     """Who must agree, and how long the evidence stays good."""
 
@@ -231,6 +182,25 @@ class CanaryPlan(Record):
     )
     promote: Literal["any", "relative"] = Field(
         default="any", description="relative: only a comparison with stable promotes"
+    )
+    alpha: OpenShare = Field(
+        default=0.01, description="good canaries rolled back at most; 20% is the largest"
+    )
+    beta: OpenShare = Field(
+        default=0.05, description="bad canaries promoted at most by a proof; 20% is the largest"
+    )
+    tolerance: Ratio = Field(
+        default=1.1, description="times worse than stable that is not held against the canary"
+    )
+    warm_up: Duration = Field(
+        default=timedelta(0),
+        description="first part of each step that is not judged (JVMs, caches)",
+    )
+    pod_votes: Toggle = Field(
+        default=True, description="compare single pods where their traffic is about equal"
+    )
+    floors: dict[Literal["errors", "slow"], OpenShare] = Field(
+        default_factory=dict, description="bad shares under which a regression is let go"
     )
     watch: PositiveDuration = Field(default=30 * MINUTE, description="after promotion")
     drain: Duration = Field(
@@ -266,22 +236,29 @@ class CanaryPlan(Record):
 
     @model_validator(mode="after")
     def _deadline_leaves_time_to_bake(self) -> CanaryPlan:
-        _not_shorter("deadline", self.deadline, "min_bake", self.min_bake)
+        not_shorter("deadline", self.deadline, "min_bake", self.min_bake)
+        if self.warm_up >= self.deadline:
+            raise PydanticCustomError(
+                "warm_up_too_long",
+                "the warm_up of {warm_up} leaves nothing of the deadline ({deadline}) to judge;"
+                " make it shorter",
+                {
+                    "warm_up": format_duration(self.warm_up),
+                    "deadline": format_duration(self.deadline),
+                },
+            )
         return self
 
-
-def _not_shorter(name: str, length: timedelta, least: str, floor: timedelta) -> None:
-    if length < floor:
-        raise PydanticCustomError(
-            "deadline_too_short",
-            "{length} is shorter than {least} ({floor}); make {name} at least as long",
-            {
-                "name": name,
-                "least": least,
-                "length": format_duration(length),
-                "floor": format_duration(floor),
-            },
-        )
+    @field_validator("alpha", "beta")
+    @classmethod
+    def _rare(cls, share: float) -> float:
+        if share > LARGEST_ERROR:
+            raise PydanticCustomError(
+                "error_rate",
+                "must be at most {largest}, not {share}: so weak a verdict decides nothing",
+                {"share": format_share(share), "largest": format_share(LARGEST_ERROR)},
+            )
+        return share
 
 
 class Limits(Record):
@@ -320,7 +297,8 @@ class ServicePlan(Record):
         except OverflowError:
             waits = {"wait": timedelta.max}
         for name, wait in waits.items():
-            if not SHORTEST_WAIT <= wait <= LONGEST:
+            unused = name == "warm_up" and not wait
+            if not unused and not SHORTEST_WAIT <= wait <= LONGEST:
                 raise PydanticCustomError(
                     "pace",
                     "the clock makes {name} last {wait}; it must be from {shortest} to {longest}",
@@ -349,6 +327,7 @@ class ServicePlan(Record):
             step_deadline=canary(self.canary.deadline),
             block=canary(self.canary.block),
             watch=canary(self.canary.watch),
+            warm_up=canary(self.canary.warm_up),
         )
 
 
@@ -362,6 +341,7 @@ class Pace(Record):
     step_deadline: timedelta
     block: timedelta
     watch: timedelta
+    warm_up: timedelta = timedelta(0)
 
 
 class PlanFile(Record):

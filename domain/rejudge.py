@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from domain.canary import judge_rules
+from domain.gates import Gate, GateMode
 from domain.judge.counts import Block
 from domain.judge.decision import judge
 from domain.judge.rules import JudgeRules
@@ -64,6 +65,11 @@ class Change(StrEnum):
     UNKNOWN = "not knowable"
 
 
+# What of the rules is in the evidence itself, not in what is decided upon it.
+GATHERING = (
+    "margins", "rho0", "floors", "pod_votes", "stakes",
+    "warm_up", "warm_up_blocks", "warmed", "suspect_blocks",
+)  # fmt: skip
 # Another verdict than was given; the rest is the same answer, or none.
 CHANGED = (Change.ROLLBACK_GAINED, Change.ROLLBACK_LOST, Change.PROMOTED, Change.HOLDING)
 
@@ -130,19 +136,26 @@ def rejudge(verdicts: Sequence[StoredVerdict], plans: Plans) -> tuple[RejudgedSt
     Raises PermanentFailure when blocks do not fit the step they are stored with.
     """
     done: list[RejudgedStep] = []
-    steps = _steps(verdicts)
+    steps = steps_of(verdicts)
     asked = _asked(steps, plans)
     before = _Before(None, parted=False, rolled_back_at=None)
     for step, request in zip(steps, asked, strict=True):
         judged, state = _rejudged(step, request, plans, before)
         done.append(judged)
-        rolled_back = judged.change is Change.ROLLBACK_GAINED
+        rolled_back = _rolls_back(judged, plans.new)
         before = _Before(
             state,
             parted=before.parted or judged.change is not Change.SAME,
             rolled_back_at=judged.weight if rolled_back else before.rolled_back_at,
         )
     return tuple(done)
+
+
+def _rolls_back(judged: RejudgedStep, plan: ServicePlan) -> bool:
+    """Whether the release ends there by the new plan, whose gate may also ask or only observe."""
+    gate = plan.gates.mode_of(Gate.WATCH if judged.watch else Gate.CANARY)
+    said = judged.new is not None and _verdict(judged.new) is Verdict.ROLL_BACK
+    return said and gate is GateMode.ACT
 
 
 def total(releases: Iterable[tuple[tuple[RejudgedStep, ...], bool]]) -> Totals:
@@ -172,7 +185,7 @@ def rules_under(request: ObserveStep, plans: Plans) -> JudgeRules:
     has_stable = request.target.stable is not None
     after = judge_rules(plans.new, request.weight, has_stable=has_stable)
     if plans.old is None:
-        return after
+        return after.model_copy(update={"last_known": request.rules.last_known})
     before = judge_rules(plans.old, request.weight, has_stable=has_stable)
     changed = {
         name: getattr(after, name)
@@ -182,7 +195,7 @@ def rules_under(request: ObserveStep, plans: Plans) -> JudgeRules:
     return JudgeRules.model_validate(request.rules.model_dump() | changed)
 
 
-def _steps(verdicts: Sequence[StoredVerdict]) -> list[list[StoredVerdict]]:
+def steps_of(verdicts: Sequence[StoredVerdict]) -> list[list[StoredVerdict]]:
     """Observations of the same step belong together: a hold, and the look after it."""
     ordered = sorted(
         verdicts, key=lambda one: (one.record.step.since, one.record.judgement.elapsed)
@@ -233,10 +246,10 @@ def _rejudged(
         why = "the blocks of the steps before it are not among the records, and the new rules count"
         return _Walked(judged.with_(unknown=(*unknown, f"{why} them otherwise")), None)
     blocks = [at_limit(one.blocks, request.slow_above, asked.slow_above) for one in step]
-    new, state = _walk(begun, blocks, last)
+    new, state = walk(begun, blocks, last)
     if (asked.rules, asked.slow_above) == (request.rules, request.slow_above):
         new = old if _verdict(new) is _verdict(old) else new
-    change = _change(old, new, _walk(request, [one.blocks for one in step], last)[0])
+    change = _change(old, new, walk(request, [one.blocks for one in step], last)[0])
     return _Walked(judged.with_(new=new, change=change, supposing=before.parted), state)
 
 
@@ -263,13 +276,12 @@ def _counts_alike(one: ObserveStep, other: ObserveStep) -> bool:
     """Whether evidence that was gathered by one's rules is what the other's had gathered."""
 
     def gathering(step: ObserveStep) -> tuple[object, ...]:
-        rules = step.rules
-        return rules.margins, rules.rho0, rules.floors, rules.pod_votes, step.slow_above
+        return step.slow_above, *(getattr(step.rules, name) for name in GATHERING)
 
     return gathering(one) == gathering(other)
 
 
-def _walk(
+def walk(
     request: ObserveStep, blocks: list[tuple[Block, ...]], last: ObservedBlocks
 ) -> tuple[Spoken, JudgeState]:
     """Judge after every block; without a verdict by the last one, when the old verdict came."""
@@ -327,6 +339,8 @@ def _unknown(step: list[StoredVerdict], plans: Plans) -> tuple[str, ...]:
     if request.watch and plans.old is not None and new.pace.watch > plans.old.pace.watch:
         longer = format_duration(new.canary.watch - plans.old.canary.watch)
         told.append(f"the new plan watches {longer} longer: no blocks of that time exist")
+    if plans.old is not None and plans.old.metrics != new.metrics:
+        told.append("the new plan measures otherwise: the blocks hold what the old one measured")
     finer = new.limits.p95 != request.slow_above
     if finer and not all(tells_other_edges(block) for one in step for block in one.blocks):
         told.append(

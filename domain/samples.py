@@ -103,7 +103,8 @@ def sample(
     for start, end in _closed_cells(readings, span):
         until = moment(end)
         if not faults.spoil(start, end):
-            blocks.append(block_of(readings, (start, end), edge, sorted(others)))
+            cell, slow = (start, end), slow_above is not None
+            blocks.append(block_of(readings, cell, edge, sorted(others), slow=slow))
     fresh = [fault for fault in faults.named if fault.at > span.after]
     fresh += silences(arms, readings, span.until, span.patience)
     return Samples(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PATHS = {
     "GET /sandbox/state": "routes, revisions, users, faults, outages, urls",
     "GET /sandbox/users/{environment}/{service}": "requests and failures, by revision",
-    "GET|POST|DELETE /sandbox/faults": "{environment, service or revision, fault: errors=5%}",
+    "GET|POST|DELETE /sandbox/faults": "{environment, service [, spared] or revision, fault}",
     "GET|POST|DELETE /sandbox/outage": "{system: registry, environment, seconds, mode: hang}",
     "POST /sandbox/traffic": "{production: 20} requests per second and service",
 }
@@ -78,7 +78,8 @@ class Control:
         if bool(service) == bool(revision):
             raise _bad("name either a service or a revision")
         environment = self._environment(_text(given, "environment"))
-        fault = LiveFault(environment, _text(given, "fault"), service, revision)
+        spared = _text(given, "spared")
+        fault = LiveFault(environment, _text(given, "fault"), service, revision, spared)
         if not fault.fault:
             raise _bad("name a fault, such as errors=5%, latency=3x or crash")
         try:

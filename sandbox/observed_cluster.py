@@ -43,7 +43,8 @@ class ObservedCluster(Cluster):
 
     def behaviour(self, pod: Pod) -> Behaviour:
         """What the pod's template declares, and the live faults."""
-        return self._live_faults.applied(super().behaviour(pod), pod, self.name)
+        declared = super().behaviour(pod)
+        return self._live_faults.applied(declared, pod, self.name, lambda: self.weight(pod))
 
     async def _serve(self, app: web.Application, *rest: Any, **named: Any) -> str:
         # The API comes first: its URL is not known yet, and an outage is of the API alone.

@@ -11,7 +11,13 @@ from typing import Annotated
 import typer
 
 from domain.errors import ReleaseError
-from starter import judge_commands, people_commands, platform_commands, release_commands
+from starter import (
+    judge_commands,
+    people_commands,
+    platform_commands,
+    rehearse_commands,
+    release_commands,
+)
 from starter.exit_codes import ExitCode, of_error
 from starter.output import complain
 
@@ -41,6 +47,7 @@ def _options(
 release_commands.register(app)
 people_commands.register(app)
 judge_commands.register(app)
+rehearse_commands.register(app)
 platform_commands.register(app)
 
 

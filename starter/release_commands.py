@@ -16,7 +16,7 @@ from starter.output import Format
 
 def register(app: typer.Typer) -> None:
     """Add the commands, in the order in which `--help` shows them."""
-    for command in (release, plan, watch, status, evidence):
+    for command in (release, plan, watch, status, report, evidence):
         app.command()(command)
     app.command(name="list")(list_releases)
     app.command()(replay)
@@ -102,6 +102,26 @@ def list_releases(
     from starter import status as status_command
 
     return status_command.list_releases(service, running, limit, output)
+
+
+def report(
+    release: Annotated[
+        str,
+        typer.Argument(
+            metavar="RELEASE|SERVICE|REPO@sha256:...",
+            help="A release, a service's latest, or a bundle whose release Temporal forgot.",
+        ),
+    ],
+    *,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write one self-contained page.")
+    ] = None,
+    output: options.Output = Format.TEXT,
+) -> int:
+    """Show what a release did and why, with the plots of its verdicts."""
+    from starter import report as report_command
+
+    return report_command.report(release, html, output)
 
 
 def evidence(

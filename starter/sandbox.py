@@ -10,12 +10,12 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from domain.environments import BUILD_QUEUE
 from domain.errors import Conflict, TransientFailure
@@ -50,6 +50,15 @@ class Wishes:
     policy: str | None
     wheelhouse: Path | None
     workers: bool
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A sandbox that serves: a client of its Temporal, and its addresses."""
+
+    client: Client
+    temporal: Mapping[str, str]
+    urls: Mapping[str, Any]
 
 
 def up(wishes: Wishes) -> ExitCode:
@@ -104,8 +113,10 @@ async def _up(wishes: Wishes, layout: Layout, records: ProcessRecords) -> ExitCo
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     children = Children(layout.root / "logs", records)
+    began = time.monotonic()
     try:
-        say(await _start(wishes, layout, children))
+        ready = await start(wishes, layout, children)
+        say(ready_words(layout, ready.temporal, ready.urls, wishes, time.monotonic() - began))
         raise ended(await children.first_end())
     except asyncio.CancelledError:
         task.uncancel()
@@ -115,9 +126,8 @@ async def _up(wishes: Wishes, layout: Layout, records: ProcessRecords) -> ExitCo
         await children.stop()
 
 
-async def _start(wishes: Wishes, layout: Layout, children: Children) -> str:
-    """Start everything; returns what to tell people."""
-    began = time.monotonic()
+async def start(wishes: Wishes, layout: Layout, children: Children) -> Ready:
+    """Start everything, and wait until it serves; PermanentFailure when a part ends."""
     wished = {programs.UI_PORT: wishes.ui_port} if wishes.ui_port else {}
     names = (*programs.PLATFORM_PORTS, programs.TEMPORAL_PORT, programs.UI_PORT)
     ports = choose(layout.root / "ports.json", names, wished)
@@ -135,7 +145,7 @@ async def _start(wishes: Wishes, layout: Layout, children: Children) -> str:
     client = await _temporal_client(temporal, children)
     if wishes.workers:
         await _start_workers(layout, children, client)
-    return ready_words(layout, temporal, urls, wishes, time.monotonic() - began)
+    return Ready(client, temporal, urls)
 
 
 async def _temporal_client(temporal: dict[str, str], children: Children) -> Client:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import tomllib
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -94,13 +94,15 @@ async def write_connections(
     return urls
 
 
-async def demo_policy(layout: Layout) -> dict[str, str]:
-    """A policy repository with two people whose keys lie beside it; made once."""
+async def demo_policy(
+    layout: Layout, names: Sequence[str] = PEOPLE, floors: Mapping[str, Any] | None = None
+) -> dict[str, str]:
+    """A policy repository with people whose keys lie beside it; made once."""
     repository = layout.root / "policy"
     if not (repository / ".git").exists():
         repository.mkdir(exist_ok=True)
-        people = [_person(layout, name) for name in PEOPLE]
-        policy = {"version": 1, "rehearsal": True, "people": people}
+        people = [_person(layout, name) for name in names]
+        policy = {"version": 1, "rehearsal": True, "floors": dict(floors or {}), "people": people}
         (repository / "policy.yaml").write_text(yaml.safe_dump(policy, sort_keys=False))
         await _git(repository, "init", "--quiet", "--initial-branch=main")
         await _git(repository, "add", "policy.yaml")

@@ -42,7 +42,9 @@ class CountedInterval(Record):
 class CountedPod(Record):
     """One pod; without intervals nothing is known of it."""
 
-    begins: float = Field(description="begin of the first interval, unix seconds")
+    begins: float = Field(
+        description="begin of the first interval, not before the pod was created; unix seconds"
+    )
     intervals: tuple[CountedInterval, ...] = ()
 
 
@@ -51,6 +53,18 @@ class HttpJsonAnswer(Record):
 
     version: Literal[1] = 1
     pods: dict[str, CountedPod]
+
+    @property
+    def lacks_durations(self) -> bool:
+        """Whether some requests are told without how long they took."""
+        intervals = (one for pod in self.pods.values() for one in pod.intervals)
+        return any(one.requests > 0 and not one.under for one in intervals)
+
+
+def schema() -> dict[str, object]:
+    """The JSON Schema of an answer, for whoever writes such a source."""
+    found = HttpJsonAnswer.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 
 def arm_of(answer: HttpJsonAnswer, started: Mapping[str, datetime]) -> Arm:

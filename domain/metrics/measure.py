@@ -70,6 +70,7 @@ class Measure(Record):
     `le="+Inf"`). Bad is what matches all labels of one entry of `bad`, or what the counter
     `failures` counts: beside `requests` (`apart`) or among them (`within`). `probes` are values of
     labels that are no traffic. `where` narrows every series. `arm` is given for a proxy's series.
+    Without `slow` nothing is judged slow: some sources keep no histograms.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Measure(Record):
     failures_counted: Literal["apart", "within"] = "apart"
     latency: MetricName | None = None
     unit: Literal["s", "ms"] = "s"
+    slow: bool = True
     probes: dict[LabelName, Values] = Field(default_factory=dict)
     where: dict[LabelName, str] = Field(default_factory=dict)
     arm: ArmLabel | None = None
@@ -87,6 +89,11 @@ class Measure(Record):
     def counted(self) -> str:
         """The metric by which requests are counted, for messages and for who looks for series."""
         return self.requests or f"{self.latency}_bucket"
+
+    @property
+    def tells_slow(self) -> bool:
+        """Whether requests are judged by their durations too."""
+        return self.slow and self.latency is not None
 
     def is_bad(self, labels: Mapping[str, str]) -> bool:
         """Whether a series of these labels counts bad requests; a missing label is empty."""

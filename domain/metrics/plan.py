@@ -55,6 +55,9 @@ class MetricsPlan(Record):
         default=None, description="histogram, without _bucket; left out: nothing is judged slow"
     )
     unit: Literal["s", "ms"] | None = Field(default=None, description="of the histogram's edges")
+    slow: bool = Field(
+        default=True, description="false: nothing is judged slow; some sources keep no histograms"
+    )
     probes: dict[LabelName, Values] | None = Field(
         default=None, description="values of labels that are no traffic"
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from domain.faults import Fault, FaultError, FaultKind, parse_all
 from sandbox.kubernetes.status import Manifest
 
+__all__ = ["FAULTS", "Behaviour", "FaultError", "behaviour_of", "parse_faults"]
 FAULTS = "sandbox.tidegate.dev/faults"
 
 
@@ -15,7 +16,8 @@ FAULTS = "sandbox.tidegate.dev/faults"
 class Behaviour:
     """How pods of one version answer and live; the default is a healthy one.
 
-    `error_share` is a share of requests in [0, 1]; `latency_factor` multiplies the base latency.
+    `error_share` is a share of requests in [0, 1]; `latency_factor` multiplies the base latency;
+    a container that leaks is out of memory after `leak_seconds`, again and again.
     """
 
     error_share: float = 0.0
@@ -24,46 +26,43 @@ class Behaviour:
     unready: bool = False
     oom: bool = False
     slow_start_seconds: float = 0.0
-
-
-class FaultError(ValueError):
-    """The faults annotation cannot be read; the message names the part and the known kinds."""
+    leak_seconds: float = 0.0
 
 
 @lru_cache(maxsize=256)
-def parse_faults(text: str, environment: str) -> Behaviour:
+def parse_faults(text: str, environment: str, weight: float = 100.0) -> Behaviour:
     """Read `"production:errors=5%,staging:crash"`; parts of other environments are left out.
 
-    A part without an environment holds in every one. Raises FaultError for what it cannot read.
+    A part without an environment holds in every one, a part with `@50%` only where the version has
+    that share of the users (`weight`, in percent). Raises FaultError for what it cannot read.
     """
     behaviour = Behaviour()
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        where, colon, fault = part.rpartition(":")
-        parsed = _with_fault(behaviour, fault.strip(), part)
-        if not colon or where.strip() == environment:
-            behaviour = parsed
+    for fault in parse_all(text):
+        if fault.environment in ("", environment) and weight >= fault.from_weight:
+            behaviour = _with_fault(behaviour, fault)
     return behaviour
 
 
-def behaviour_of(pod: Manifest, environment: str) -> Behaviour:
-    """The behaviour that a pod's annotations declare for this environment."""
+def behaviour_of(pod: Manifest, environment: str, weight: float = 100.0) -> Behaviour:
+    """The behaviour that a pod's annotations declare for this environment at this weight."""
+    return parse_faults(declared_faults(pod), environment, weight)
+
+
+def declared_faults(pod: Manifest) -> str:
+    """The text in which a pod's annotations declare its faults."""
     annotations = pod.get("metadata", {}).get("annotations") or {}
-    return parse_faults(annotations.get(FAULTS, ""), environment)
+    return str(annotations.get(FAULTS, ""))
 
 
-def _with_fault(behaviour: Behaviour, fault: str, part: str) -> Behaviour:
-    kind, _, value = fault.partition("=")
-    if fault in ("crash", "unready", "oom"):
-        return replace(behaviour, **{fault: True})
-    if kind == "errors" and (match := re.fullmatch(r"(\d+(?:\.\d+)?)%", value)):
-        share = float(match[1]) / 100
-        if share <= 1:
-            return replace(behaviour, error_share=share)
-    if kind == "latency" and (match := re.fullmatch(r"(\d+(?:\.\d+)?)x", value)):
-        return replace(behaviour, latency_factor=float(match[1]))
-    if kind == "slow-start" and (match := re.fullmatch(r"(\d+(?:\.\d+)?)s", value)):
-        return replace(behaviour, slow_start_seconds=float(match[1]))
-    raise FaultError(
-        f"cannot read the fault {part!r} of {FAULTS}; known: errors=5%, latency=3x, crash, "
-        "unready, oom, slow-start=5s, each after an environment's name and a colon"
-    )
+def _with_fault(behaviour: Behaviour, fault: Fault) -> Behaviour:
+    match fault.kind:
+        case FaultKind.ERRORS:
+            return replace(behaviour, error_share=fault.value)
+        case FaultKind.LATENCY:
+            return replace(behaviour, latency_factor=fault.value)
+        case FaultKind.LEAK:
+            return replace(behaviour, leak_seconds=fault.value)
+        case FaultKind.SLOW_START:
+            return replace(behaviour, slow_start_seconds=fault.value)
+        case _:
+            return replace(behaviour, **{fault.kind.value: True})

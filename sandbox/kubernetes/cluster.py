@@ -12,7 +12,7 @@ from aiohttp import web
 from sandbox.kubernetes import beginnings, routing
 from sandbox.kubernetes.answering import OnRequest, PodAnswers
 from sandbox.kubernetes.authorization import OWNER
-from sandbox.kubernetes.behaviour import Behaviour, behaviour_of
+from sandbox.kubernetes.behaviour import Behaviour, behaviour_of, declared_faults
 from sandbox.kubernetes.certificates import ServerCertificate, self_signed
 from sandbox.kubernetes.control_plane import ControlPlane
 from sandbox.kubernetes.controllers.events import EventRecorder
@@ -123,7 +123,12 @@ class Cluster:
 
     def behaviour(self, pod: Manifest) -> Behaviour:
         """What this pod's version does in this environment."""
-        return behaviour_of(pod, self.name)
+        weight = self.weight(pod) if "@" in declared_faults(pod) else 100.0
+        return behaviour_of(pod, self.name, weight)
+
+    def weight(self, pod: Manifest) -> float:
+        """The percentage of a route's users that this pod's version gets, its largest anywhere."""
+        return routing.share_of(self.store, pod)
 
     def _served(self) -> ServerCertificate:
         if self._certificate is None:

@@ -23,7 +23,7 @@ class ControlPlane:
         self.kubelets = Kubelets(node)
         self._controllers = [
             NamespaceController(store),
-            DeploymentController(store, node.events),
+            DeploymentController(store, node.events, node.timing.speed),
             ReplicaSetController(store, node.events, node.timing.chance),
             EndpointSliceController(store),
             AutoscalerController(store),

@@ -86,6 +86,21 @@ def service_pods(store: Store, namespace: str, service: str) -> list[Manifest]:
     return ready_pods(store, namespace, selector)
 
 
+def share_of(store: Store, pod: Manifest) -> float:
+    """The largest percentage that a rule of a route sends to a Service that selects the pod."""
+    namespace, shares = pod["metadata"]["namespace"], [0.0]
+    for route in store.list("httproutes", namespace):
+        for rule in route["spec"].get("rules") or ():
+            backends = backends_of(rule, namespace)
+            whole = sum(backend.weight for backend in backends)
+            for backend in backends:
+                found = store.get("services", backend.namespace, backend.service) or {}
+                selector = found.get("spec", {}).get("selector") or {}
+                if whole and carries(labels_of(pod), selector):
+                    shares.append(100 * backend.weight / whole)
+    return max(shares)
+
+
 def _takes_host(route: Manifest, host: str) -> bool:
     hostnames = route["spec"].get("hostnames") or ()
     return not hostnames or any(

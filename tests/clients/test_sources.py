@@ -208,7 +208,7 @@ async def test_a_refusal_is_one_of_our_two_kinds_and_says_why(
     assert advice in said
     assert "the reason" in said
     assert double.url in said
-    assert not await source.is_ready()
+    assert await source.problem()
 
 
 async def test_its_wish_to_wait_is_kept(source: MetricSource, double: SourceDouble) -> None:
@@ -240,11 +240,11 @@ async def test_nobody_listening_is_transient(double: SourceDouble, tmp_path: Pat
         double.url = f"http://127.0.0.1:{free.getsockname()[1]}"
         async with client_of(place_of(double, tmp_path)) as source:
             assert "did not answer" in str(await failure(source, TransientFailure))
-            assert not await source.is_ready()
+            assert await source.problem()
 
 
 async def test_it_says_when_it_is_ready(source: MetricSource) -> None:
-    assert await source.is_ready()
+    assert await source.problem() is None
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-5"])
@@ -322,9 +322,11 @@ async def secured(
 
 
 async def test_tls_with_an_own_authority_and_a_clients_certificate(
-    secured: tuple[SourceDouble, Authority], tmp_path: Path
+    secured: tuple[SourceDouble, Authority], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     double, authority = secured
+    others = Authority(tmp_path / "others", "others").certificate
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(others))  # the place's own word counts
     pair = authority.client("tidegate")
     files = {
         "ca_file": authority.certificate,
@@ -333,7 +335,7 @@ async def test_tls_with_an_own_authority_and_a_clients_certificate(
     }
     async with client_of(place_of(double, tmp_path, **files)) as source:
         assert (await source.arm(asked(CANARY, 3))).counts
-        assert await source.is_ready()
+        assert await source.problem() is None
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused_by_name(
@@ -394,7 +396,7 @@ async def test_a_server_without_a_path_for_readiness_is_asked_a_question(tmp_pat
     async with source_double("prometheus") as double:
         double.status = 404
         async with client_of(place_of(double, tmp_path)) as source:
-            assert not await source.is_ready()
+            assert await source.problem()
     assert double.paths == ["/-/ready", "/api/v1/query"]
 
 
@@ -427,7 +429,11 @@ async def test_an_interval_that_is_not_over_is_not_counted(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("measure", "why"),
     [
-        (OTEL_HTTP, "count requests by a histogram's buckets, Datadog keeps none"),
+        (OTEL_HTTP, "tell slow requests by a histogram's buckets.* say `slow: false`"),
+        (
+            OTEL_HTTP.with_(slow=False),
+            "count requests by a histogram's buckets, Datadog keeps none",
+        ),
         (TRAEFIK, "by a proxy's label, Datadog is asked by pod"),
         (SHOP.with_(where={"service": "a b"}), "'a b' is no value of a Datadog tag"),
     ],
@@ -445,6 +451,18 @@ async def test_datadog_tells_failures_that_a_counter_of_its_own_counts(tmp_path:
     async with running("datadog", tmp_path) as (double, source):
         await source.arm(asked(CANARY, 3, MESSAGES))
     assert "sum:messages_failed_total{" in double.asked[0]["query"]
+
+
+async def test_a_thousand_pods_of_long_names_fit_into_addresses_that_servers_take(
+    tmp_path: Path,
+) -> None:
+    story = {f"{'shop-checkout-' * 3}{n:020d}": Counted((10, 20)) for n in range(1000)}
+    async with running("prometheus", tmp_path) as (double, source):
+        double.story = {"one": Counted((1,))}
+        arm = await source.arm(asked(story, 2))
+    assert max(double.lengths) < 8_000
+    assert len(double.asked) == 3 * 1000 // 50
+    assert len(arm.counts) == 2 * 1000 // 50  # what each part answered, together
 
 
 async def test_many_pods_are_asked_for_in_parts(tmp_path: Path) -> None:
@@ -489,6 +507,19 @@ async def test_http_json_counts_slow_requests_and_restarts(tmp_path: Path) -> No
 
 def _json(value: object) -> str:
     return str(value).replace("'", '"')
+
+
+async def test_http_json_without_durations_is_refused_where_slow_ones_are_judged(
+    tmp_path: Path,
+) -> None:
+    async with running("http-json", tmp_path) as (double, source):
+        double.story = CANARY
+        refused = "tells no durations .* say `slow: false`"
+        with pytest.raises(PermanentFailure, match=refused):
+            await source.arm(asked(CANARY, 3, OTEL_HTTP))
+        assert (await source.arm(asked(CANARY, 3, OTEL_HTTP.with_(slow=False)))).counts
+        double.story = {"c1": Counted((0, 0, 0))}
+        assert (await source.arm(asked(double.story, 3, OTEL_HTTP))).counts
 
 
 async def test_http_json_may_count_the_asked_pods_alone(tmp_path: Path) -> None:

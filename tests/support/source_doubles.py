@@ -73,6 +73,7 @@ class SourceDouble:
     asked: list[dict[str, str]] = field(default_factory=list)
     headers_seen: list[dict[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
     status: int = 200
     text: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -85,6 +86,7 @@ class SourceDouble:
         self.asked.append(dict(request.query))
         self.headers_seen.append(dict(request.headers))
         self.paths.append(request.path)
+        self.lengths.append(len(request.raw_path))
         if self.silent:
             await self.released.wait()
         if self.echoes:

@@ -26,9 +26,10 @@ _COMPONENT = "deployment-controller"
 class DeploymentController(Controller):
     """Keeps one ReplicaSet per pod template and moves replicas from the old to the new."""
 
-    def __init__(self, store: Store, events: EventRecorder) -> None:
+    def __init__(self, store: Store, events: EventRecorder, speed: float) -> None:
         super().__init__(store)
         self._events = events
+        self._speed = speed
         self._progress: dict[str, Progress] = {}
 
     def keys(self, event: Event) -> Iterable[Key]:
@@ -130,7 +131,7 @@ class DeploymentController(Controller):
     def _report(self, deployment: Manifest, replica_sets: list[Manifest]) -> None:
         metadata = deployment["metadata"]
         new = _with_hash(replica_sets, template_hash(deployment["spec"]["template"]))
-        progress = self._progress.setdefault(metadata["uid"], Progress())
+        progress = self._progress.setdefault(metadata["uid"], Progress(self._speed))
         status = deployment_status(deployment, new, replica_sets, progress)
 
         def edit(changed: Manifest) -> None:

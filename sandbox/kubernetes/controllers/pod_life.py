@@ -33,6 +33,8 @@ OUT_OF_MEMORY_SECONDS = 5.0
 FIRST_RESTART_SECONDS = 0.3
 BACK_OFF_SECONDS = 10.0
 LONGEST_BACK_OFF_SECONDS = 300.0
+# As the kubelet does: who ran so long is started again at once.
+FORGIVEN_SECONDS = 2 * LONGEST_BACK_OFF_SECONDS
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class PodLife:
         self._pod = pod
         self._placement = placement
         self._changed = asyncio.Event()
+        self._in_a_row = 0
         self._containers = {
             c["name"]: ContainerState(waiting("ContainerCreating"))
             for c in pod["spec"]["containers"]
@@ -169,9 +172,12 @@ class PodLife:
         if behaviour.unready:
             why = "Readiness probe failed: HTTP probe failed with statuscode: 503"
             self._tell("Unhealthy", why, warning=True)
-        if not behaviour.oom:
+        lives = OUT_OF_MEMORY_SECONDS if behaviour.oom else behaviour.leak_seconds
+        if not lives:
             return None
-        await self._node.timing.sleep(OUT_OF_MEMORY_SECONDS)
+        await self._node.timing.sleep(lives)
+        if lives >= FORGIVEN_SECONDS:
+            self._in_a_row = 0
         return "OOMKilled", 137
 
     def _terminate(self, reason: str, code: int) -> None:
@@ -184,10 +190,10 @@ class PodLife:
         """Restart at once after the first end, later after 10 s, 20 s, 40 s, up to 5 min."""
         first = self._first
         first.last = first.state
-        if first.restarts == 0:
+        if self._in_a_row == 0:
             await self._node.timing.sleep(FIRST_RESTART_SECONDS)
         else:
-            seconds = BACK_OFF_SECONDS * 2 ** min(first.restarts - 1, 5)
+            seconds = BACK_OFF_SECONDS * 2 ** min(self._in_a_row - 1, 5)
             seconds = min(seconds, LONGEST_BACK_OFF_SECONDS)
             name = self._pod["spec"]["containers"][0]["name"]
             why = f"back-off {seconds:.0f}s restarting failed container={name}"
@@ -196,6 +202,7 @@ class PodLife:
             self._write()
             await self._node.timing.sleep(seconds)
         first.restarts += 1
+        self._in_a_row += 1
 
     def _show(self, name: str, state: Manifest) -> None:
         self._containers[name].state = state

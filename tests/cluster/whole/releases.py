@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from domain.environments import BUILD_QUEUE
 from domain.errors import TransientFailure
@@ -25,11 +25,16 @@ from tests.cluster.whole.addresses import REGISTRY
 from tests.cluster.whole.cluster import RELEASER, Cluster
 from tests.cluster.whole.enclosure import Enclosure
 
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
 _HOST = "127.0.0.1"
 # Of the hub, whose ports are nobody else's.
 _PORTS = {sandbox_programs.TEMPORAL_PORT: 7233, sandbox_programs.UI_PORT: 8233}
 _READY_SECONDS = 60.0
 PERSON = "operator"
+# A window lasts a scrape at least: of half an hour each, they would take most of a release.
+_FLOORS = {"soak_window": "6h"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,12 @@ class Releases:
             CONFIG_VARIABLE: str(self._layout.connection),
             "PATH": f"{programs}:{os.environ.get('PATH', os.defpath)}",
         }
+
+    async def client(self) -> Client:
+        """Temporal's own client, in the hub's network."""
+        from starter.connection import connect  # noqa: PLC0415 - slow, of no use without a bed
+
+        return await connect(TemporalSettings.model_validate(self._temporal()))
 
     @property
     def keys(self) -> Path:
@@ -103,7 +114,7 @@ class Releases:
         policy = {"repository": self._wishes.policy} if self._wishes.policy else None
         shared = {
             "temporal": temporal,
-            "policy": policy or await demo_policy(self._layout),
+            "policy": policy or await demo_policy(self._layout, floors=_FLOORS),
             "registry": {"default": REGISTRY, "plain_http": [REGISTRY]},
         }
         build = {"cache": str(self._layout.build / "cache")}

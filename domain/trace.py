@@ -1,0 +1,196 @@
+"""One observation, block by block: what the judge knew after each, recomputed from the record.
+
+`domain.report` puts the traces of a release together; the judging is `domain.observed`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from domain.bundle import RecordReference
+from domain.errors import PermanentFailure
+from domain.judge.case import Case
+from domain.judge.counts import Block, Counts
+from domain.judge.interval import RatioInterval
+from domain.judge.rules import JudgeRules
+from domain.judge.state import JudgeState
+from domain.judge.verdict import Reason, Thresholds, Verdict
+from domain.observed import ObservedBlocks, conclude, judged
+from domain.records import Record
+
+# What the verdict's rule takes for granted and which error it may make, for who has to trust it.
+ASSUMES: dict[Reason, str] = {
+    Reason.worse: "compares the arms block by block, each block one vote however many errors it"
+    " holds; true for every baseline, asked at any time; not if a fault sticks to one pod over"
+    " blocks where pods are not compared one by one",
+    Reason.over_limit: "looks at the canary alone: nothing served beside it; true for every"
+    " pattern of errors inside a block, asked at any time",
+    Reason.relative: "compares the arms block by block, each block one vote; assumes nothing about"
+    " the baseline, asked at any time",
+    Reason.within_limit: "looks at the canary alone, against the plan's limits; assumes that"
+    " requests fail independently of each other",
+    Reason.quiet: "nothing is proven: too few requests, and nothing spoke against it; no error"
+    " rate covers this promotion, the sentence says what it would have caught",
+}
+HELD = "no verdict: nothing is claimed, and traffic stayed where it was"
+
+
+class MetricPoint(Record):
+    """One metric after one block: the block's counts, the step's, and the three evidences.
+
+    `counts` is None where the block says nothing of it. `worse` is its part's E_up, `not_worse`
+    E_ni at the step's margin, `under_limit` E_abs at the plan's limit (0 where there is none).
+    """
+
+    counts: Counts | None
+    step: Counts
+    worse: float
+    not_worse: float
+    under_limit: float
+
+
+class Point(Record):
+    """The judge after one block that ended `at`; `evidence` is E_up merged over the metrics."""
+
+    start: datetime
+    at: datetime
+    evidence: float
+    warm_up: bool
+    metrics: dict[str, MetricPoint]
+
+
+class Stretch(Record):
+    """Time in which no block said anything."""
+
+    start: datetime
+    end: datetime
+
+
+class Trace(Record):
+    """One stored verdict with the way to it; `differences` are to what was stored.
+
+    `problem` says why it could not be recomputed: then there are no points.
+    """
+
+    record: RecordReference
+    release_id: str
+    service: str
+    revision: str
+    weight: int
+    since: datetime
+    judged_at: datetime
+    is_watch: bool
+    verdict: Verdict
+    reason: Reason
+    sentence: str
+    assumes: str
+    evidence: float
+    thresholds: Thresholds
+    alpha: float
+    beta: float
+    margin: float
+    compared: bool
+    limits: dict[str, float]
+    ratios: dict[str, RatioInterval]
+    blocks: int = 0
+    points: tuple[Point, ...] = ()
+    silences: tuple[Stretch, ...] = ()
+    differences: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether traffic stayed for a reason, not only until there is enough evidence."""
+        return self.verdict is Verdict.HOLD and self.reason is not Reason.gathering
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics that were judged, in their order."""
+        return tuple(self.points[-1].metrics) if self.points else ()
+
+
+def trace(
+    record: ObservedBlocks, reference: RecordReference, earlier: Sequence[Block] | None
+) -> Trace:
+    """Recompute an observation; `earlier` are the blocks of its chunks, None when some are lost."""
+    plain = _told(record, reference)
+    if earlier is None:
+        told = "blocks of it are not in the registry: it cannot be recomputed"
+        return plain.with_(problem=told)
+    try:
+        return _recomputed(plain, record, (*earlier, *record.blocks))
+    except PermanentFailure as failure:
+        return plain.with_(problem=f"it cannot be recomputed: {failure}")
+
+
+def _told(record: ObservedBlocks, reference: RecordReference) -> Trace:
+    step, said = record.step, record.judgement
+    return Trace(
+        record=reference,
+        release_id=step.target.release_id,
+        service=step.target.service,
+        revision=step.target.revision,
+        weight=step.weight,
+        since=step.since,
+        judged_at=step.since + said.elapsed,
+        is_watch=step.watch,
+        verdict=said.verdict,
+        reason=said.reason,
+        sentence=said.sentence,
+        assumes=ASSUMES.get(said.reason, HELD),
+        evidence=said.evidence,
+        thresholds=said.thresholds,
+        alpha=step.rules.alpha,
+        beta=step.rules.beta,
+        margin=step.rules.margin,
+        compared=step.rules.control_arm,
+        limits=step.rules.limits,
+        ratios=said.ratios,
+    )
+
+
+def _recomputed(plain: Trace, record: ObservedBlocks, blocks: Sequence[Block]) -> Trace:
+    rules, states = record.step.rules, judged(record, blocks)
+    opening = state = next(states)
+    points: list[Point] = []
+    for block, after in zip(blocks, states, strict=True):
+        points.append(_point(block, rules, state, after))
+        state = after
+    again = conclude(record, state, len(blocks))
+    return plain.with_(
+        blocks=len(blocks),
+        points=tuple(points),
+        silences=_silences(opening, plain.judged_at, rules.silent_after, points),
+        differences=again.differences,
+    )
+
+
+def _point(block: Block, rules: JudgeRules, before: JudgeState, after: JudgeState) -> Point:
+    case = Case(after, rules, block.end - after.since)
+    return Point(
+        start=block.start,
+        at=block.end,
+        evidence=case.evidence(),
+        warm_up=after.warmed_blocks > before.warmed_blocks,
+        metrics={
+            name: MetricPoint(
+                counts=block.counts.get(name),
+                step=after.metrics[name].step,
+                worse=case.regression(name),
+                not_worse=case.not_worse(name),
+                under_limit=case.under_limit(name),
+            )
+            for name in case.metrics
+        },
+    )
+
+
+def _silences(
+    opening: JudgeState, until: datetime, longest: timedelta, points: Iterable[Point]
+) -> tuple[Stretch, ...]:
+    """Where the judge had to say "no data", by the rules' own measure of silence."""
+    told = [point.at for point in points if any(one.counts for one in point.metrics.values())]
+    gaps = pairwise([opening.until or opening.since, *told, max([until, *told[-1:]])])
+    return tuple(Stretch(start=a, end=b) for a, b in gaps if b - a > longest)
