@@ -187,3 +187,14 @@ async def test_check_finds_the_arms_of_a_service_by_itself(cli: Cli, tmp_path: P
 def _all_to_the_first(route: dict[str, object]) -> None:
     rule = route["spec"]["rules"][0]  # type: ignore[index]
     rule["backendRefs"] = rule["backendRefs"][:1]
+
+
+async def test_ctrl_c_ends_the_watch_and_tells_what_was_seen(cli: Cli, rollout: Platform) -> None:
+    running = await cli.start("judge", "observe", *ARMS, "--for", "5m", "--record", "part.json")
+    await running.line("would hold on errors")
+    running.interrupt()
+    done = await running.end()
+    assert done.code == 17, done
+    assert done.out.splitlines()[-1].startswith("HOLD after ")
+    assert "Traceback" not in done.err
+    assert (await cli.run("judge", "replay", "part.json")).code == 0
