@@ -7,10 +7,11 @@ from datetime import timedelta
 from domain.commands import Change, eligible
 from domain.gates import Gate, GateMode
 from domain.phases import Phase
-from domain.plan import HOUR, MINUTE, Factor, ServicePlan, SoakPlan
+from domain.plan import HOUR, MINUTE, Factor, ServicePlan
 from domain.policy import Policy, Role
 from domain.quantities import format_duration
 from domain.records import Record
+from domain.soak_plan import SoakPlan
 
 SECOND = timedelta(seconds=1)
 
