@@ -149,7 +149,6 @@ class Promoting(Observing):
         """After promotion the old revision stays armed for a while."""
         pace = self._state.request.plan.pace
         if self._since is None:
-            self._last_known = known_of_stable(self._judge)
             self._since, self._judge = workflow.now(), None
             self._begin_step()
         rest = self._since + pace.watch - workflow.now()

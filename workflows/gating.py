@@ -46,6 +46,9 @@ class Gating(Holding):
             sentence=sentence,
             since=workflow.now(),
         )
+        if self._promotion is not None:
+            person = self._promotion.principal
+            self._tell(f"promote by {person} does not count any more: it is asked anew")
         self._promotion, self._told_hold = None, held
         self._change(held=held)
         self._tell(self._held_words(held))

@@ -13,6 +13,7 @@ from domain.phases import Outcome, Phase
 from domain.release import ReleaseState
 from tests.support.release_records import plan, request
 from tests.support.release_world import World
+from tests.workflows.conftest import SHORT
 
 HOLD, BACK, GOOD = Verdict.HOLD, Verdict.ROLL_BACK, Verdict.PROMOTE
 WORSE = (BACK, Reason.worse)
@@ -182,6 +183,28 @@ class TestAsking:
         assert state.outcome is Outcome.ABORTED
         assert world.weights == [10, 0]
         assert [v.by for v in state.verdicts] == []
+
+    async def test_a_promote_of_the_moment_in_which_it_gets_worse_moves_nothing(
+        self, live: World
+    ) -> None:
+        async def promote() -> None:
+            await live.looks_at_the_hold()
+            assert (await live.update(CommandName.PROMOTE, "rita")).accepted
+            live.answers_at_once = True
+
+        async def abort() -> None:
+            await live.signal(CommandName.ABORT, "otto")
+
+        live.request = request(plan=plan(**SHORT, gates={"canary": "ask"}))
+        live.approves()
+        live.canary_at(10, watch=True).says(WORSE)
+        live.when("observe_step", promote, lambda asked: asked.watch)
+        live.when_told("asks, ROLL_BACK says", abort)
+        state = await live.release()
+        assert state.outcome is Outcome.ABORTED
+        assert live.weights == [10, 0]
+        assert not any(call.name == "record_promotion" for call in live.calls)
+        assert any("promote by rita does not count any more" in text for text in live.told)
 
     async def test_a_watch_asks_before_the_old_revision_is_retired(self, world: World) -> None:
         planned(world, watch="ask")
