@@ -38,9 +38,9 @@ def block_of(
         counts[SLOW] = _counts((canary.timed, stable.timed), above)
     elif slow and ERRORS in counts and not canary.requests + stable.requests:
         counts[SLOW] = Counts()
-    restarts = [[grown for time, grown in arm.restarts if start < time <= end] for arm in arms]
-    # Also before the first difference: what is not in the first block is never judged.
+    # Also where none can be told yet: a metric that misses the first block is never judged.
     if any(arm.counts_restarts for arm in arms):
+        restarts = [[grown for time, grown in arm.restarts if start < time <= end] for arm in arms]
         exposure = (float(len(restarts[0])), float(len(restarts[1])))
         counts[RESTARTS] = _counts(exposure, (sum(restarts[0]), sum(restarts[1])))
     return Block(

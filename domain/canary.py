@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from domain.judge.known import LastKnown
-from domain.judge.rules import JudgeRules, OnQuiet, PromoteBy, margin_for
+from domain.judge.rules import JudgeRules, OnQuiet, PromoteBy, Stakes, margin_for
 from domain.judge.state import JudgeState
 from domain.plan import ServicePlan
 
@@ -12,6 +12,12 @@ METRICS = (ERRORS, SLOW, RESTARTS)
 
 # "P95 <= 500 ms" says that at most 5 % of requests may be slower.
 SLOW_SHARE = 0.05
+# A young pod is slow before its caches are filled; requests that fail in it fail for users.
+WARMED = (SLOW,)
+# Pods that agree may decide earlier than arms (3 blocks), never on one scrape.
+MIN_VOTED_BLOCKS = 2
+# One bad block is no suspicion: a quiet service has it by chance in one of ten rollouts.
+SUSPECT_BLOCKS = 2
 # A shortened clock must not take a slow scrape for silence.
 SILENT_BLOCKS = 6
 
@@ -30,9 +36,13 @@ def judge_rules(
     pace, steps = plan.pace, plan.canary.steps
     compared = has_stable and weight < 100
     return JudgeRules(
+        alpha=plan.canary.alpha,
+        beta=plan.canary.beta,
+        rho0=plan.canary.tolerance,
         margin=margin_for(weight),
         margins=tuple(sorted({margin_for(step) for step in (*steps, weight)}, reverse=True)),
         limits={ERRORS: plan.limits.errors, SLOW: SLOW_SHARE},
+        floors={metric: plan.canary.floors[metric] for metric in sorted(plan.canary.floors)},
         min_bake=pace.min_bake,
         deadline=pace.step_deadline,
         stale_after=max(pace.step_deadline / 5, SILENT_BLOCKS * pace.block),
@@ -42,6 +52,12 @@ def judge_rules(
         promote=PromoteBy(plan.canary.promote),
         control_arm=compared,
         last_known={} if compared else last_known or {},
+        pod_votes=plan.canary.pod_votes,
+        warm_up=pace.warm_up,
+        warmed=WARMED,
+        min_voted_blocks=MIN_VOTED_BLOCKS,
+        suspect_blocks=SUSPECT_BLOCKS,
+        stakes=Stakes.counted,
     )
 
 

@@ -31,7 +31,7 @@ SAME = 1e-9
 TOLD_LEFT_OUT = 3
 TOLD_LENGTH = 240
 # What states and judgements of older versions do not have: it is no difference that they lack it.
-ADDED_LATER = frozenset({"ratio", "ratios", "edges", "voted", "unequal"})
+ADDED_LATER = frozenset({"ratio", "ratios", "edges", "voted", "unequal", "against", "stakes"})
 
 
 class BlockChunk(Record):

@@ -10,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
+    Strict,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -29,6 +30,7 @@ from domain.quantities import (
     Share,
     Whole,
     format_duration,
+    format_share,
     parse_duration,
 )
 from domain.records import Record
@@ -40,6 +42,10 @@ SHORTEST_WAIT = timedelta(milliseconds=1)
 PROBED_REQUESTS = 20
 # Well within what one attempt of a poll may last.
 SENDING_SECONDS = 30
+LARGEST_ERROR = 0.2
+# pydantic would take `true` for 1.0, and 1 for `true`.
+Ratio = Annotated[float, Strict(), Field(ge=1, le=1.5)]
+Toggle = Annotated[bool, Strict()]
 
 
 class Factor(Record):
@@ -232,6 +238,25 @@ class CanaryPlan(Record):
     promote: Literal["any", "relative"] = Field(
         default="any", description="relative: only a comparison with stable promotes"
     )
+    alpha: OpenShare = Field(
+        default=0.01, description="good canaries rolled back at most; 20% is the largest"
+    )
+    beta: OpenShare = Field(
+        default=0.05, description="bad canaries promoted at most by a proof; 20% is the largest"
+    )
+    tolerance: Ratio = Field(
+        default=1.1, description="times worse than stable that is not held against the canary"
+    )
+    warm_up: Duration = Field(
+        default=timedelta(0),
+        description="first part of each step that is not judged (JVMs, caches)",
+    )
+    pod_votes: Toggle = Field(
+        default=True, description="compare single pods where their traffic is about equal"
+    )
+    floors: dict[Literal["errors", "slow"], OpenShare] = Field(
+        default_factory=dict, description="bad shares under which a regression is let go"
+    )
     watch: PositiveDuration = Field(default=30 * MINUTE, description="after promotion")
     drain: Duration = Field(
         default=timedelta(seconds=30), description="longest wait for silence before scaling down"
@@ -267,6 +292,31 @@ class CanaryPlan(Record):
     @model_validator(mode="after")
     def _deadline_leaves_time_to_bake(self) -> CanaryPlan:
         _not_shorter("deadline", self.deadline, "min_bake", self.min_bake)
+        if self.warm_up >= self.deadline:
+            raise PydanticCustomError(
+                "warm_up_too_long",
+                "the warm_up of {warm_up} leaves nothing of the deadline ({deadline}) to judge;"
+                " make it shorter",
+                {
+                    "warm_up": format_duration(self.warm_up),
+                    "deadline": format_duration(self.deadline),
+                },
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _errors_are_rare(self) -> CanaryPlan:
+        for name, share in (("alpha", self.alpha), ("beta", self.beta)):
+            if share > LARGEST_ERROR:
+                raise PydanticCustomError(
+                    "error_rate",
+                    "{name} of {share} is more than {largest}: so weak a verdict decides nothing",
+                    {
+                        "name": name,
+                        "share": format_share(share),
+                        "largest": format_share(LARGEST_ERROR),
+                    },
+                )
         return self
 
 
@@ -320,7 +370,8 @@ class ServicePlan(Record):
         except OverflowError:
             waits = {"wait": timedelta.max}
         for name, wait in waits.items():
-            if not SHORTEST_WAIT <= wait <= LONGEST:
+            unused = name == "warm_up" and not wait
+            if not unused and not SHORTEST_WAIT <= wait <= LONGEST:
                 raise PydanticCustomError(
                     "pace",
                     "the clock makes {name} last {wait}; it must be from {shortest} to {longest}",
@@ -349,6 +400,7 @@ class ServicePlan(Record):
             step_deadline=canary(self.canary.deadline),
             block=canary(self.canary.block),
             watch=canary(self.canary.watch),
+            warm_up=canary(self.canary.warm_up),
         )
 
 
@@ -362,6 +414,7 @@ class Pace(Record):
     step_deadline: timedelta
     block: timedelta
     watch: timedelta
+    warm_up: timedelta = timedelta(0)
 
 
 class PlanFile(Record):

@@ -11,8 +11,9 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from domain.gates import Gates
-from domain.plan import HOUR, MINUTE, CanaryPlan, ServicePlan
+from domain.plan import HOUR, MINUTE, CanaryPlan, Ratio, ServicePlan
 from domain.quantities import (
+    Duration,
     OpenShare,
     PositiveDuration,
     Share,
@@ -57,6 +58,13 @@ class Floors(Record):
     )
     min_requests: Whole = Field(default=20, ge=1, description="fewer may not be called traffic")
     watch: PositiveDuration = 30 * MINUTE
+    alpha: OpenShare = Field(
+        default=0.01, description="smallest alpha: a smaller one rolls bad canaries back later"
+    )
+    beta: OpenShare = Field(default=0.05, description="largest share of bad canaries promoted")
+    tolerance: Ratio = Field(default=1.1, description="most that is not held against a canary")
+    warm_up: Duration = Field(default=5 * MINUTE, description="longest time not judged in a step")
+    ignored: OpenShare = Field(default=0.001, description="largest of a plan's canary.floors")
     coverage: Share = 0.80
     errors: OpenShare = 0.01
     p95: PositiveDuration = timedelta(milliseconds=500)
@@ -167,6 +175,21 @@ def _canary(canary: CanaryPlan, floors: Floors) -> Iterator[Violation]:
         yield Violation(where, f"has {len(canary.steps)} steps, the policy wants {floors.steps}")
     if canary.min_requests < floors.min_requests:
         yield _below(("canary", "min_requests"), canary.min_requests, floors.min_requests, str)
+    yield from _judging(canary, floors)
+
+
+def _judging(canary: CanaryPlan, floors: Floors) -> Iterator[Violation]:
+    if canary.alpha < floors.alpha:
+        yield _below(("canary", "alpha"), canary.alpha, floors.alpha, format_share)
+    if canary.beta > floors.beta:
+        yield _above(("canary", "beta"), canary.beta, floors.beta, format_share)
+    if canary.tolerance > floors.tolerance:
+        yield _above(("canary", "tolerance"), canary.tolerance, floors.tolerance, "{:g}".format)
+    if canary.warm_up > floors.warm_up:
+        yield _above(("canary", "warm_up"), canary.warm_up, floors.warm_up, format_duration)
+    for metric, share in canary.floors.items():
+        if share > floors.ignored:
+            yield _above(("canary", "floors", metric), share, floors.ignored, format_share)
 
 
 def _durations(plan: ServicePlan, floors: Floors) -> Iterator[Violation]:

@@ -52,7 +52,8 @@ def _limits(limits: Limits, floors: Floors) -> Limits:
 
 def _soak(soak: SoakPlan, floors: Floors) -> SoakPlan:
     duration = max(soak.duration, floors.soak)
-    return soak.with_(duration=duration, deadline=max(soak.deadline, duration))
+    window, deadline = min(soak.window, floors.soak_window), max(soak.deadline, duration)
+    return soak.with_(duration=duration, window=window, deadline=deadline)
 
 
 def _approval(approval: ApprovalPlan, floors: Floors) -> ApprovalPlan:

@@ -84,8 +84,10 @@ class Promoting(Observing):
             summary=f"does the observer see {target.revision}?",
         )
         if report is None or report.fitness is Fitness.silent:
-            self._observer_silent = True
             told = report.sentence if report else "it was not asked to the end"
+            if not self._observer_silent:
+                self._observer_silent = True
+                self._tell(f"alert, holding: {told}")
             return Report(signal=Signal.NO_EVIDENCE, sentence=told)
         self._observer_verified = report.fitness is Fitness.fit
         return None if self._observer_verified else closed(report.sentence)
@@ -154,6 +156,8 @@ class Promoting(Observing):
         length = rest if watching else pace.step_deadline
         self._wait_note("the post-promotion watch", workflow.now() + length)
         observation = await self._observe(100, length, watch=watching)
+        if workflow.now() >= self._since + pace.watch:
+            observation = await self._under_load(100, observation, self._observe)
         return await self._conclude(100, observation, watch=True)
 
     async def _settle(self) -> Report:

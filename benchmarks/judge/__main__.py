@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.judge.goals import goals
 from benchmarks.judge.grid import DEFAULT, FULL, run
 from benchmarks.judge.report import show
+from benchmarks.judge.speed import speed
 
 
 def main() -> int:
@@ -21,7 +22,7 @@ def main() -> int:
     wishes = options.parse_args()
     sizes = (FULL if wishes.full else DEFAULT).scaled(wishes.scale)
     results = run(sizes, wishes.processes)
-    show(results, goals(results), wishes.json)
+    show(results, [*goals(results), *speed()], wishes.json)
     return 0
 
 

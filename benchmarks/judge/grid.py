@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 
 from benchmarks.judge.alarms import Alarms
+from benchmarks.judge.pods import watch_pods
 from benchmarks.judge.rollouts import Rollout, Rollouts, compare, quiet
 from benchmarks.judge.streams import (
     BAD_RATES,
@@ -32,6 +33,7 @@ QUIET_RATES = (1, 5, 20, 100, 200)
 QUIET_BAD_RATES = (0.0, 0.0001, 0.001, 0.01)
 ROLLOUT_RATES, ROLLOUT_BAD_RATE, ROLLOUT_RATIOS = (10, 100, 1000), 0.01, (1.0, 2.0, 5.0, 20.0)
 GAP_CELL = (100, 0.01, 5.0)
+POD_CELL = (1000, 0.01)
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Sizes:
     margin: int
     rollouts: int
     quiet: int
+    pods: int
 
     def scaled(self, factor: float) -> Sizes:
         """The same mix, more or fewer of each."""
@@ -54,11 +57,11 @@ class Sizes:
 
 DEFAULT = Sizes(
     null=1000, long_fault=400, null_peers=100, worse=300, worse_peers=100,
-    margin=400, rollouts=400, quiet=300,
+    margin=400, rollouts=400, quiet=300, pods=400,
 )  # fmt: skip
 FULL = Sizes(
     null=4000, long_fault=4000, null_peers=1000, worse=2000, worse_peers=500,
-    margin=2000, rollouts=2000, quiet=2000,
+    margin=2000, rollouts=2000, quiet=2000, pods=4000,
 )  # fmt: skip
 
 
@@ -112,6 +115,7 @@ def parts(sizes: Sizes) -> Iterator[Part]:
         ("null", services((LONG_FAULT,)), sizes.long_fault, sizes.null_peers),
         ("worse", worse, sizes.worse, sizes.worse_peers),
         ("margin", services(GUARANTEED, MARGIN), sizes.margin, 0),
+        ("pods", _pod_cells(), sizes.pods, 0),
         ("gaps", _good_gaps(), sizes.null, 0),
         ("gaps", [Service(IID, *GAP_CELL)], sizes.worse, 0),
         ("quiet", _quiet_cells(), sizes.quiet, 0),
@@ -126,6 +130,13 @@ def _good_gaps() -> Iterator[Service]:
     for scenario in (IID, RAMP):
         for rate in ROLLOUT_RATES:
             yield Service(scenario, rate, 0.01)
+
+
+def _pod_cells() -> Iterator[Service]:
+    for scenario in (IID, BURST, DRIFT_BURST):
+        for ratio in (1.0, *RATIOS[1:]):
+            yield Service(scenario, *POD_CELL, ratio)
+    yield Service(LONG_FAULT, *POD_CELL)
 
 
 def _quiet_cells() -> Iterator[Service]:
@@ -171,6 +182,8 @@ def live(part: Part) -> tuple[Part, Alarms | list[dict[str, Rollout]]]:
 def _watched(part: Part, seed: str, *, peers: bool) -> Alarms:
     if part.kind == "gaps":
         return watch_gaps(part.service, seed)
+    if part.kind == "pods":
+        return watch_pods(part.service, seed)
     if part.kind == "margin":
         return watch_promotion(part.service, seed, MARGIN)
     return watch(part.service, seed, peers=peers)

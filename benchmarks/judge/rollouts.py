@@ -14,13 +14,15 @@ from benchmarks.judge.alarms import mean_error, median_error, proportion_error
 from benchmarks.judge.peers import Argo, Flagger
 from benchmarks.judge.streams import BLOCK, Service, Tally, Traffic, merged
 from benchmarks.judge.twin import Twin
-from domain.judge import JudgeRules, Verdict, margin_for
+from domain.canary import judge_rules
+from domain.judge import JudgeRules, Verdict
+from domain.plan import CanaryPlan, ServicePlan
 
 STEPS = (10, 25, 50)
 LIMIT = 0.01
 
 OURS, TOLERANT = "ours, rho0=1.0", "ours, rho0=1.1"
-COLD = "ours, rho0=1.0, no warm-up"
+WARMED = "ours, rho0=1.1, first block skipped"
 ARGO_DOCS, ARGO_TWICE = "Argo docs (20-80 %, 10 min)", "Argo 2x base, 60 s, fl 3"
 FLAGGER_DOCS, FLAGGER_TWICE = "Flagger docs", "Flagger 2x base"
 
@@ -105,25 +107,25 @@ class Course:
 
 
 @lru_cache
-def shipped_rules(weight: int, rho0: float, limit: float | None, warm_up: int = 1) -> JudgeRules:
+def shipped_rules(
+    weight: int, rho0: float, limit: float | None, *, skip_first: bool = False
+) -> JudgeRules:
     """The plan's defaults for one step, with the tolerance and the limit on errors of the cell."""
-    limits = {} if limit is None else {Twin.METRIC: limit}
-    return JudgeRules(
-        rho0=rho0,
-        margin=margin_for(weight),
-        margins=tuple(margin_for(step) for step in STEPS),
-        limits=limits,
-        warm_up_blocks=warm_up,
-    )
+    canary = CanaryPlan(steps=(*STEPS, 100), tolerance=rho0)
+    plan = ServicePlan(path=".", port=80, image="a/b", manifests=".", canary=canary)
+    changed: dict[str, object] = {"limits": {} if limit is None else {Twin.METRIC: limit}}
+    if skip_first:
+        changed["warmed"] = None
+    return judge_rules(plan, weight, has_stable=True).model_copy(update=changed)
 
 
-def ours(course: Course, rho0: float, limit: float | None, warm_up: int = 1) -> Rollout:
-    """10 -> 25 -> 50 -> 100 %, by the shipped rule with its defaults (warm-up and extensions too);
-    held at the last deadline means that a person is asked."""
-    twin = Twin(shipped_rules(STEPS[0], rho0, limit, warm_up))
+def ours(course: Course, rho0: float, limit: float | None, *, skip_first: bool = False) -> Rollout:
+    """10 -> 25 -> 50 -> 100 %, by the shipped rule with its defaults (extensions too); held at the
+    last deadline means that a person is asked. `skip_first`: no errors of a step's first block."""
+    twin = Twin(shipped_rules(STEPS[0], rho0, limit, skip_first=skip_first))
     reasons: list[str] = []
     for weight in STEPS:
-        rules = shipped_rules(weight, rho0, limit, warm_up)
+        rules = shipped_rules(weight, rho0, limit, skip_first=skip_first)
         twin.take_step(rules)
         elapsed, last = 0.0, rules.last_deadline.total_seconds()
         verdict, reason = twin.judge(elapsed)
@@ -167,7 +169,7 @@ def rules_of(service: Service) -> dict[str, Callable[[Course], Rollout]]:
     return {
         OURS: lambda course: ours(course, 1.0, None),
         TOLERANT: lambda course: ours(course, 1.1, None),
-        COLD: lambda course: ours(course, 1.0, None, warm_up=0),
+        WARMED: lambda course: ours(course, 1.1, None, skip_first=True),
         ARGO_DOCS: lambda course: argo(course, (20, 40, 60, 80), Argo(0.05, 3), 5),
         ARGO_TWICE: lambda course: argo(course, STEPS, Argo(twice, 3), 1),
         FLAGGER_DOCS: lambda course: flagger(course, Flagger(0.01)),

@@ -88,6 +88,36 @@ class Service:
         return f"{self.scenario.name} {self.rate:g}/s {self.bad_rate:.2%} x{self.ratio:g}"
 
 
+class Conditions:
+    """Multipliers of bad rate and traffic, common to all pods, on one seeded day."""
+
+    def __init__(self, scenario: Scenario, seed: str, horizon: int) -> None:
+        self.day = Random(f"{seed} day {scenario.name}")  # noqa: S311 - simulation
+        self.log_level = self.day.gauss(0, LEVEL_SD) if scenario.drift else 0.0
+        self._log_traffic = self.day.gauss(0, TRAFFIC_SD) if scenario.drift else 0.0
+        self._scenario, self._horizon = scenario, horizon
+        self._shocked_until = -1.0
+
+    def at(self, index: int) -> tuple[float, float]:
+        """Those of the next block, `index` (median 1 without shocks)."""
+        scenario = self._scenario
+        if not scenario.drift:
+            return 1.0, 1.0
+        day, keep = self.day, math.exp(-BLOCK / MEMORY)
+        spread = math.sqrt(1 - keep * keep)
+        self.log_level = keep * self.log_level + spread * day.gauss(0, LEVEL_SD)
+        self._log_traffic = keep * self._log_traffic + spread * day.gauss(0, TRAFFIC_SD)
+        level = math.exp(self.log_level)
+        now = index * BLOCK
+        if now >= self._shocked_until and day.random() < SHOCKS_PER_HOUR * BLOCK / 3600:
+            self._shocked_until = now + day.expovariate(1 / SHOCK_LENGTH)
+        if now < self._shocked_until:
+            level *= SHOCK
+        if scenario.ramp:
+            level *= RAMP_GROWTH ** (index / self._horizon)
+        return level, math.exp(self._log_traffic)
+
+
 class Traffic:
     """One stream; `block(weight)` is the next block at that canary weight.
 
@@ -98,12 +128,10 @@ class Traffic:
     def __init__(self, service: Service, seed: str, horizon: int = HORIZON) -> None:
         self.service = service
         self._arrivals = Random(f"{seed} {service.named()}")  # noqa: S311 - simulation
-        self._day = Random(f"{seed} day {service.scenario.name}")  # noqa: S311
+        self.conditions = Conditions(service.scenario, seed, horizon)
+        self._day = self.conditions.day
         self._horizon = horizon
         self._index = 0
-        self._log_level = self._day.gauss(0, LEVEL_SD) if service.scenario.drift else 0.0
-        self._log_traffic = self._day.gauss(0, TRAFFIC_SD) if service.scenario.drift else 0.0
-        self._shocked_until = -1.0
         self._next_fault = self._day.expovariate(FAULTS_PER_HOUR / 3600)
         self._fault = (0.0, 0.0, 0)
 
@@ -116,7 +144,7 @@ class Traffic:
     def block(self, weight: float) -> Tally:
         """Counts of the next block: Poisson arrivals thinned by the bad rate of the moment."""
         service, scenario = self.service, self.service.scenario
-        level, traffic = self._conditions()
+        level, traffic = self.conditions.at(self._index)
         # Where a shock saturates, both arms do: the canary stays exactly `ratio` times worse.
         base = min(service.bad_rate * level, MOST, 1 / service.ratio)
         worse = base * service.ratio
@@ -139,25 +167,6 @@ class Traffic:
             for _ in range(poisson(draw, mean * BURST_SHARE / BURST_MEAN)):
                 bad += geometric(draw, BURST_MEAN)
         return bad + poisson(draw, requests * (1 - bad_rate)), bad
-
-    def _conditions(self) -> tuple[float, float]:
-        """Multipliers of bad rate and traffic, common to both arms (median 1 without shocks)."""
-        scenario = self.service.scenario
-        if not scenario.drift:
-            return 1.0, 1.0
-        day, keep = self._day, math.exp(-BLOCK / MEMORY)
-        spread = math.sqrt(1 - keep * keep)
-        self._log_level = keep * self._log_level + spread * day.gauss(0, LEVEL_SD)
-        self._log_traffic = keep * self._log_traffic + spread * day.gauss(0, TRAFFIC_SD)
-        level = math.exp(self._log_level)
-        now = self._index * BLOCK
-        if now >= self._shocked_until and day.random() < SHOCKS_PER_HOUR * BLOCK / 3600:
-            self._shocked_until = now + day.expovariate(1 / SHOCK_LENGTH)
-        if now < self._shocked_until:
-            level *= SHOCK
-        if scenario.ramp:
-            level *= RAMP_GROWTH ** (self._index / self._horizon)
-        return level, math.exp(self._log_traffic)
 
     def _faults(self, weight: float) -> tuple[float, float]:
         """Extra bad rate of either arm because one pod fails, by the part of the block it does."""

@@ -9,35 +9,35 @@ from __future__ import annotations
 import math
 
 from benchmarks.judge.streams import Tally
-from domain.judge import JudgeRules, Reason, Verdict
+from domain.judge import JudgeRules, Reason, Stakes, Verdict
 from domain.judge.bets import (
-    LATE_MASS,
     NON_INFERIORITY_GRID,
     NON_INFERIORITY_PRIOR,
-    REGRESSION_GRID,
-    REGRESSION_PRIOR,
     WEALTH_CAP,
+    regression_bet,
     within_limit,
 )
 from domain.judge.case import SUSPICION
 from domain.judge.known import clearly_over
 from domain.judge.outlook import REQUESTS_HORIZON, WATCHED_HORIZON
-from domain.judge.state import RECENT_DECAY
-
-R1, R2, R3, R4, R5 = REGRESSION_GRID
-P1, P2, P3, P4, P5 = REGRESSION_PRIOR
+from domain.judge.state import RECENT_DECAY, RISEN
 
 
 class Worse:
     """Evidence that the canary is worse than `rho0` times stable; `evidence` after each block."""
 
-    __slots__ = ("a", "b", "blocks", "c", "d", "e", "evidence", "rho0")
+    __slots__ = (
+        *("a", "b", "c", "d", "e", "counted", "against", "blocks", "evidence", "excess", "late"),
+        *("prior", "rho0"),
+    )
 
-    def __init__(self, rho0: float) -> None:
-        self.rho0 = rho0
-        keep = 1 - LATE_MASS
-        self.a, self.b, self.c, self.d, self.e = (keep * share for share in REGRESSION_PRIOR)
-        self.blocks = 0
+    def __init__(self, rho0: float, stakes: Stakes) -> None:
+        bet = regression_bet(rho0, stakes)
+        self.rho0, self.counted, self.late = rho0, bet.counted, bet.late
+        self.excess = tuple(ratio - rho0 for ratio in bet.alternatives)
+        self.prior = bet.prior
+        self.a, self.b, self.c, self.d, self.e = bet.start().bets
+        self.blocks = self.against = 0
         self.evidence = 1.0
 
     def observe(self, canary: int, canary_bad: int, stable: int, stable_bad: int) -> float:
@@ -45,20 +45,28 @@ class Worse:
         bad = canary_bad + stable_bad
         if bad == 0 or canary == 0 or stable == 0:
             return self.evidence
-        share, weighted = canary_bad / bad, self.rho0 * canary
-        rest, scale = 1 - share, weighted + stable
+        share, rho0, root = canary_bad / bad, self.rho0, math.sqrt(bad) if self.counted else 1.0
+        gain, rest, scale = share / rho0, 1 - share, rho0 * canary + stable
         self.blocks = block = self.blocks + 1
-        refill = LATE_MASS / (block * (block + 1))
-        a = (self.a + P1 * refill) * (share * R1 + rest) * scale / (R1 * weighted + stable)
-        b = (self.b + P2 * refill) * (share * R2 + rest) * scale / (R2 * weighted + stable)
-        c = (self.c + P3 * refill) * (share * R3 + rest) * scale / (R3 * weighted + stable)
-        d = (self.d + P4 * refill) * (share * R4 + rest) * scale / (R4 * weighted + stable)
-        e = (self.e + P5 * refill) * (share * R5 + rest) * scale / (R5 * weighted + stable)
-        if max(a, b, c, d, e) > WEALTH_CAP:
+        refill = self.late / (block * (block + 1))
+        p1, p2, p3, p4, p5 = self.prior
+        x1, x2, x3, x4, x5 = self.excess
+        r1, r2, r3 = rho0 + x1 * root, rho0 + x2 * root, rho0 + x3 * root
+        r4, r5 = rho0 + x4 * root, rho0 + x5 * root
+        a = (self.a + p1 * refill) * (gain * r1 + rest) * scale / (r1 * canary + stable)
+        b = (self.b + p2 * refill) * (gain * r2 + rest) * scale / (r2 * canary + stable)
+        c = (self.c + p3 * refill) * (gain * r3 + rest) * scale / (r3 * canary + stable)
+        d = (self.d + p4 * refill) * (gain * r4 + rest) * scale / (r4 * canary + stable)
+        e = (self.e + p5 * refill) * (gain * r5 + rest) * scale / (r5 * canary + stable)
+        evidence = a + b + c + d + e
+        if evidence > WEALTH_CAP:
             a, b, c, d, e = (min(wealth, WEALTH_CAP) for wealth in (a, b, c, d, e))
+            evidence = a + b + c + d + e
         self.a, self.b, self.c, self.d, self.e = a, b, c, d, e
-        self.evidence = a + b + c + d + e + LATE_MASS / (block + 1)
-        return self.evidence
+        evidence += self.late / (block + 1)
+        self.against += evidence > self.evidence * RISEN
+        self.evidence = evidence
+        return evidence
 
 
 class NotWorse:
@@ -92,7 +100,7 @@ class Twin:
     METRIC = "errors"
 
     def __init__(self, rules: JudgeRules) -> None:
-        self.worse = Worse(rules.rho0)
+        self.worse = Worse(rules.rho0, rules.stakes)
         self.not_worse = {margin: NotWorse(margin) for margin in rules.margins}
         self.rollout_blocks = 0
         self.rollout_bad = 0
@@ -106,6 +114,8 @@ class Twin:
         self.deadline = rules.deadline.total_seconds()
         self.last_deadline = rules.last_deadline.total_seconds()
         self.min_bake = rules.min_bake.total_seconds()
+        left_out = rules.warmed is None or self.METRIC in rules.warmed
+        self.warm_up_blocks = rules.warm_up_blocks if left_out else 0
         self.warmed = self.step_blocks = 0
         self.step = [0, 0, 0, 0]
         self.step_watched = 0.0
@@ -113,7 +123,7 @@ class Twin:
 
     def observe(self, tally: Tally, length: float) -> None:
         """One block of `length` seconds."""
-        if self.warmed < self.rules.warm_up_blocks:
+        if self.warmed < self.warm_up_blocks:
             self.warmed += 1
             return
         self.worse.observe(*tally)
@@ -163,9 +173,13 @@ class Twin:
         return self.not_worse[self.rules.margin].evidence >= self.rules.promote_at
 
     def _within_limit(self) -> bool:
-        if self.limit is None or not self._absolute or self.worse.evidence >= SUSPICION:
+        if self.limit is None or not self._absolute or self._suspicious():
             return False
         return within_limit(self.step[0], self.step[1], self.limit) >= self.rules.promote_at
+
+    def _suspicious(self) -> bool:
+        repeated = self.worse.against >= self.rules.suspect_blocks
+        return self.worse.evidence >= SUSPICION and repeated
 
     @property
     def _absolute(self) -> bool:
@@ -179,7 +193,7 @@ class Twin:
         return (
             alone
             or self._over(*self.recent[:2])
-            or self.worse.evidence >= SUSPICION
+            or self._suspicious()
             or self.step_blocks < self.rules.min_blocks
         )
 
@@ -204,7 +218,7 @@ class Twin:
         return self.rollout_watched * further if further < WATCHED_HORIZON else None
 
     def _limit_time(self, elapsed: float) -> float | None:
-        if not self._absolute or self.worse.evidence >= SUSPICION:
+        if not self._absolute or self._suspicious():
             return None
         missing = self._requests_missing()
         if missing is None or not self.step_watched or not self.step[0]:

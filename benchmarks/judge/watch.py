@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from random import Random
 
 from benchmarks.judge.alarms import Alarms
@@ -10,6 +11,7 @@ from benchmarks.judge.kayenta import Kayenta
 from benchmarks.judge.peers import Argo, ArgoGrid, Flagger
 from benchmarks.judge.streams import BLOCK, HORIZON, Service, Tally, Traffic, merged
 from benchmarks.judge.twin import NotWorse, Worse
+from domain.judge import Stakes
 
 ALPHA, BETA, MIN_BLOCKS = 0.01, 0.05, 3
 MINUTE, FIVE_MINUTES = 6, 30
@@ -62,11 +64,9 @@ def watch(service: Service, seed: str, *, peers: bool) -> Alarms:
     of its settings would have been the best.
     """
     alarms = Alarms()
-    own = {OURS: regression(1.0), TOLERANT: regression(1.1), MERGED: regression(1.1, metrics=3)}
-    panels = [
-        Panel(1, own, alarms),
-        Panel(MINUTE, {OURS_MINUTE: regression(1.0), TOLERANT_MINUTE: regression(1.1)}, alarms),
-    ]
+    own = regression(1.0, {OURS: 1}) | regression(1.1, {TOLERANT: 1, MERGED: 3})
+    slow = regression(1.0, {OURS_MINUTE: 1}) | regression(1.1, {TOLERANT_MINUTE: 1})
+    panels = [Panel(1, own, alarms), Panel(MINUTE, slow, alarms)]
     if peers:
         panels += _incumbents(service, alarms)
     grid, bad = ArgoGrid(service.bad_rate), 0
@@ -82,7 +82,8 @@ def watch(service: Service, seed: str, *, peers: bool) -> Alarms:
 def watch_gaps(service: Service, seed: str) -> Alarms:
     """One run of ours where a fifth of the scrapes is missing."""
     alarms = Alarms()
-    panel = Panel(1, {OURS_GAPS: regression(1.0), TOLERANT_GAPS: regression(1.1)}, alarms)
+    rules = regression(1.0, {OURS_GAPS: 1}) | regression(1.1, {TOLERANT_GAPS: 1})
+    panel = Panel(1, rules, alarms)
     bad = 0
     for index, tally in with_gaps(service, seed):
         bad += tally.canary_bad
@@ -129,20 +130,22 @@ def with_gaps(service: Service, seed: str, missing: float = 0.2) -> Iterator[tup
             pending = []
 
 
-def regression(rho0: float, metrics: int = 1) -> Detector:
-    """Our rollback: evidence of 1 / alpha, not before the third block.
+def regression(rho0: float, metrics: dict[str, int]) -> dict[str, Detector]:
+    """Our rollback by one evidence: at 1 / alpha, not before the third block.
 
-    Of several metrics the evidence is the mean; the others have no event, so their E stays 1.
+    Each name is a rule that judges so many metrics. Of several the evidence is the mean; the
+    others have no event, so their E stays 1.
     """
-    worse, blocks = Worse(rho0), 0
-    needed = metrics / ALPHA - (metrics - 1)
+    worse, blocks, last = Worse(rho0, Stakes.counted), 0, None
 
-    def fires(tally: Tally) -> bool:
-        nonlocal blocks
-        blocks += 1
-        return worse.observe(*tally) >= needed and blocks >= MIN_BLOCKS
+    def fires(needed: float, tally: Tally) -> bool:
+        nonlocal blocks, last
+        if tally is not last:
+            last, blocks = tally, blocks + 1
+            worse.observe(*tally)
+        return worse.evidence >= needed and blocks >= MIN_BLOCKS
 
-    return fires
+    return {name: partial(fires, many / ALPHA - (many - 1)) for name, many in metrics.items()}
 
 
 def _incumbents(service: Service, alarms: Alarms) -> list[Panel]:

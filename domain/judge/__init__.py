@@ -7,7 +7,7 @@ whenever one asks.
 from domain.judge.counts import Block, Counts, Histogram, Pods
 from domain.judge.decision import judge
 from domain.judge.interval import RatioInterval
-from domain.judge.rules import Control, JudgeRules, OnQuiet, PromoteBy, margin_for
+from domain.judge.rules import Control, JudgeRules, OnQuiet, PromoteBy, Stakes, margin_for
 from domain.judge.state import JudgeState, next_step, observe, start
 from domain.judge.verdict import Judgement, Reason, Thresholds, Verdict
 
@@ -24,6 +24,7 @@ __all__ = [
     "PromoteBy",
     "RatioInterval",
     "Reason",
+    "Stakes",
     "Thresholds",
     "Verdict",
     "judge",

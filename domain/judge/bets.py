@@ -13,11 +13,15 @@ from functools import lru_cache
 from pydantic import BaseModel, ConfigDict
 
 from domain.judge.counts import Counts
+from domain.judge.rules import Stakes
 
 WEALTH_CAP = 1e300
 REGRESSION_GRID = (1.3, 2.0, 4.0, 12.0, 1000.0)
 REGRESSION_PRIOR = (1 / 7, 1 / 7, 1 / 7, 1 / 7, 3 / 7)
 LATE_MASS = 0.2
+COUNTED_GRID = (1.4, 2.5, 5.0, 14.0, 1000.0)
+COUNTED_PRIOR = (1 / 16, 2 / 16, 3 / 16, 4 / 16, 6 / 16)
+COUNTED_LATE_MASS = 0.1
 NON_INFERIORITY_GRID = (1.0, 0.6, 0.2, 0.001)
 NON_INFERIORITY_PRIOR = (0.4, 0.2, 0.2, 0.2)
 FLOOR_STAKES = (0.02, 0.1, 0.3, 0.7, 1.0)
@@ -47,12 +51,15 @@ class ShareBet:
 
     `alternatives` are the ratios r bet on, `prior` their weights (sum 1), `late` the part of the
     wealth kept for a change that comes late. One block is one vote, however many errors it holds.
+    `counted`: the more bad events a block has, the surer its share and the higher the stake, as
+    if r lay sqrt(bad) times farther from rho0; bets may look at how many there are, never where.
     """
 
     rho0: float
     alternatives: tuple[float, ...]
     prior: tuple[float, ...]
     late: float = 0.0
+    counted: bool = False
 
     def start(self) -> Wealth:
         """Wealth before the first block; its evidence is 1."""
@@ -66,7 +73,17 @@ class ShareBet:
         share = counts.canary_bad / bad
         rest, gain = 1 - share, share / self.rho0
         scale = self.rho0 * canary + stable
-        return tuple([(gain * r + rest) * scale / (r * canary + stable) for r in self.alternatives])
+        ratios = self.sharpened(bad) if self.counted else self.alternatives
+        return tuple([(gain * r + rest) * scale / (r * canary + stable) for r in ratios])
+
+    def sharpened(self, bad: int) -> list[float]:
+        """The alternatives of a block with so many bad events: farther from rho0 by their root.
+
+        The best stake of a linear bet grows from the likelihood ratio's at one event to the whole
+        at many (decision 14); the root lies between what independent and clustered events want.
+        """
+        root = math.sqrt(bad)
+        return [self.rho0 + (ratio - self.rho0) * root for ratio in self.alternatives]
 
     def observe(self, wealth: Wealth, counts: Counts) -> Wealth:
         """Wealth after one block; a block that tells nothing changes nothing, wherever it lies."""
@@ -118,8 +135,11 @@ class FloorBet:
 
 
 @lru_cache
-def regression_bet(rho0: float) -> ShareBet:
+def regression_bet(rho0: float, stakes: Stakes = Stakes.fixed) -> ShareBet:
     """The bet that rolls back: against canary <= `rho0` x stable."""
+    if stakes is Stakes.counted:
+        ratios = tuple(rho0 * factor for factor in COUNTED_GRID)
+        return ShareBet(rho0, ratios, COUNTED_PRIOR, COUNTED_LATE_MASS, counted=True)
     return ShareBet(
         rho0, tuple(rho0 * factor for factor in REGRESSION_GRID), REGRESSION_PRIOR, LATE_MASS
     )

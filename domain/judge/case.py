@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from domain.judge.bets import FloorBet, non_inferiority_bet, regression_bet, within_limit
+from domain.judge.bets import (
+    FloorBet,
+    ShareBet,
+    non_inferiority_bet,
+    regression_bet,
+    within_limit,
+)
 from domain.judge.interval import RatioInterval, ratio_interval
 from domain.judge.known import clearly_over
 from domain.judge.rules import JudgeRules
@@ -42,12 +48,17 @@ class Case:
         """
         state = self.state.metrics[metric]
         if self.rules.control_arm:
-            bet = regression_bet(self.rules.rho0)
+            bet = self.bet
             edges = [bet.evidence(edge.worse) for edge in state.edges]
             return (bet.evidence(state.worse) + sum(edges)) / (1 + len(edges))
         bar = self.rules.bar(metric)
         wealth = state.limit if bar == self.rules.limits.get(metric) else state.bar
         return FloorBet(bar).evidence(wealth) if bar is not None and wealth is not None else 1.0
+
+    @property
+    def bet(self) -> ShareBet:
+        """The bet against "not worse than stable" that this rollout began with."""
+        return regression_bet(self.rules.rho0, self.state.stakes)
 
     def ratio(self, metric: str) -> RatioInterval | None:
         """Which canary / stable the rollout has not refuted; None while nothing is known."""
@@ -60,7 +71,7 @@ class Case:
 
     def leading_edge(self, metric: str) -> EdgeState | None:
         """The histogram's edge that speaks loudest; None where that is the limit's own."""
-        state, bet = self.state.metrics[metric], regression_bet(self.rules.rho0)
+        state, bet = self.state.metrics[metric], self.bet
         leading = max(state.edges, key=lambda edge: bet.evidence(edge.worse), default=None)
         if leading is None or bet.evidence(leading.worse) <= bet.evidence(state.worse):
             return None
@@ -89,8 +100,21 @@ class Case:
         )
 
     def suspicious(self) -> bool:
-        """Whether any metric alone speaks against the canary."""
-        return any(self.regression(metric) >= SUSPICION for metric in self.metrics)
+        """Whether any metric alone speaks against the canary, in enough blocks."""
+        return any(
+            self.regression(metric) >= SUSPICION and self._repeated(metric)
+            for metric in self.metrics
+        )
+
+    def _repeated(self, metric: str) -> bool:
+        """Whether more spoke against it than chance: one block is one vote, like any other.
+
+        Without a stable a block is held against the limit, which makes it more than a vote.
+        """
+        against = self.state.metrics[metric].against
+        if against is None or not self.rules.control_arm:
+            return True
+        return against >= self.rules.suspect_blocks
 
     def not_worse(self, metric: str) -> float:
         """E_ni: evidence that the canary is not worse than stable by the step's margin."""
@@ -166,6 +190,15 @@ class Case:
         """Requests the canary answered in this step: the largest count of a metric with a limit."""
         named = [name for name in self.metrics if name in self.rules.limits] or self.metrics
         return max(self.state.metrics[name].step.canary_requests for name in named)
+
+    def watched_enough(self) -> bool:
+        """Whether enough blocks were seen for a rollback; pods that agree need fewer than arms."""
+        if not self.rules.control_arm:
+            return self.state.step_blocks >= self.rules.min_blocks
+        if self.state.rollout_blocks >= self.rules.min_blocks:
+            return True
+        voted, enough = self.state.metrics[self.worst()].voted, self.rules.min_voted_blocks
+        return enough is not None and voted >= enough
 
     def silent(self) -> list[str]:
         """Metrics whose source has said nothing for longer than the rules allow."""

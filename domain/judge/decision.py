@@ -44,8 +44,7 @@ def _worse(case: Case) -> Judgement | None:
 
 
 def _rolls_back(case: Case) -> bool:
-    counted = case.state.rollout_blocks if case.rules.control_arm else case.state.step_blocks
-    return counted >= case.rules.min_blocks and case.counted_evidence() >= case.rules.roll_back_at
+    return case.watched_enough() and case.counted_evidence() >= case.rules.roll_back_at
 
 
 def _no_data(case: Case) -> Judgement | None:

@@ -41,6 +41,13 @@ class Control(StrEnum):
     baseline = "baseline"  # stable's version in pods as young as the canary's
 
 
+class Stakes(StrEnum):
+    """How much the regression bets venture on one block."""
+
+    fixed = "fixed"  # by its alternative alone: rollouts begun before there was a choice
+    counted = "counted"  # more on a block with more bad events, whichever arm they fell on
+
+
 class JudgeRules(BaseModel):
     """Error rates, margins, limits and times of one step.
 
@@ -49,9 +56,14 @@ class JudgeRules(BaseModel):
     where no stable serves beside the canary (first release, 100 %): then the limits alone judge.
     `arms` is how many canaries of a train or wave are judged at once: they share alpha. `control`
     says what the blocks' "stable" counts are those of. `pod_votes` compares pods one by one where
-    blocks carry them and their traffic is about equal. `last_known` is what the old revision
-    counted before, for where it serves no more beside the canary; `worse_than_known` times its
-    bad share rolls back also within the limit.
+    blocks carry them and their traffic is about equal, and may then roll back after
+    `min_voted_blocks` (None: `min_blocks`). `stakes` counts when the rollout begins.
+    `warm_up_blocks` are left out of the metrics `warmed` alone (None: of all), those within
+    `warm_up` of all. Evidence is suspicion once `suspect_blocks` blocks spoke against the canary.
+    `last_known` is what the old revision counted before, for where it serves no more beside the
+    canary; `worse_than_known` times its bad share rolls back also within the limit.
+
+    Defaults are those of records that lack a field: recomputed, they must give the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,7 +83,11 @@ class JudgeRules(BaseModel):
     min_requests: Annotated[int, Field(ge=1)] = 20
     warm_up_blocks: Annotated[int, Field(ge=0)] = 1
     warm_up: NotNegative = timedelta(0)
+    warmed: tuple[str, ...] | None = None
     min_blocks: Annotated[int, Field(ge=1)] = 3
+    min_voted_blocks: Annotated[int, Field(ge=1)] | None = None
+    suspect_blocks: Annotated[int, Field(ge=1)] = 1
+    stakes: Stakes = Stakes.fixed
     on_quiet: OnQuiet = OnQuiet.advance
     promote: PromoteBy = PromoteBy.any
     control_arm: bool = True

@@ -12,11 +12,13 @@ from domain.judge.bets import FloorBet, ShareBet, Wealth, non_inferiority_bet, r
 from domain.judge.counts import Block, Counts
 from domain.judge.interval import observe_ratio, start_ratio
 from domain.judge.known import clearly_over
-from domain.judge.rules import JudgeRules
+from domain.judge.rules import JudgeRules, Stakes
 from domain.judge.votes import equal_traffic, pod_factors, several
 
 # How much of the past `Recent` keeps per block: its memory is about five blocks.
 RECENT_DECAY = 0.8
+# Evidence that rose by less than this has not: rounding is no vote.
+RISEN = 1 + 1e-9
 
 
 class Recent(BaseModel):
@@ -58,6 +60,8 @@ class MetricState(BaseModel):
     while it was within the limit, `stable_over` whether it was not when last seen. `edges` are the
     histogram's, chosen by the first block that has one; `voted` and `unequal` count the rollout's
     blocks that per-pod votes decided, and those they could not because the pods' traffic differs.
+    `against` counts those in which any evidence of regression rose (None: begun before they were
+    counted).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -70,6 +74,7 @@ class MetricState(BaseModel):
     edges: tuple[EdgeState, ...] = ()
     voted: int = 0
     unequal: int = 0
+    against: int | None = None
     rollout: Counts = Counts()
     limit: Wealth | None = None
     bar: Wealth | None = None
@@ -81,13 +86,17 @@ class MetricState(BaseModel):
 
 
 class JudgeState(BaseModel):
-    """The judge's whole memory of a rollout; replaced as a whole by `observe` and `next_step`."""
+    """The judge's whole memory of a rollout; replaced as a whole by `observe` and `next_step`.
+
+    `stakes` are those it began with: wealth is never carried from one kind of bet to another.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     since: AwareDatetime
     until: AwareDatetime | None = None
     margins: tuple[float, ...]
+    stakes: Stakes = Stakes.fixed
     metrics: dict[str, MetricState]
     warmed_blocks: int = 0
     step_blocks: int = 0
@@ -107,6 +116,7 @@ def start(rules: JudgeRules, metrics: Iterable[str], since: datetime) -> JudgeSt
     return JudgeState(
         since=since,
         margins=rules.margins,
+        stakes=rules.stakes,
         metrics={name: _fresh_metric(rules) for name in names},
     )
 
@@ -145,29 +155,43 @@ def observe(state: JudgeState, rules: JudgeRules, block: Block) -> JudgeState:
     if state.until is not None and block.end <= state.until:
         return state
     _refuse_misfit(state, rules, block)
-    seen = {"until": block.end}
-    if state.warmed_blocks < rules.warm_up_blocks or block.start < state.since + rules.warm_up:
-        metrics = {name: _seen(metric, name, block) for name, metric in state.metrics.items()}
-        warmed = {"warmed_blocks": state.warmed_blocks + 1, "metrics": metrics}
-        return state.model_copy(update=seen | warmed)
-    length = block.end - block.start
-    counted = {
+    cold, bet = _cold(state, rules, block), regression_bet(rules.rho0, state.stakes)
+    update: dict[str, object] = {
+        "until": block.end,
         "metrics": {
-            name: _observe_metric(metric, rules, name, block)
+            name: _seen(metric, name, block)
+            if name in cold
+            else _observe_metric(metric, rules, bet, name, block)
             for name, metric in state.metrics.items()
         },
-        "step_blocks": state.step_blocks + 1,
-        "rollout_blocks": state.rollout_blocks + 1,
-        "step_watched": state.step_watched + length,
-        "rollout_watched": state.rollout_watched + length,
     }
-    return state.model_copy(update=seen | counted)
+    if cold:
+        update["warmed_blocks"] = state.warmed_blocks + 1
+    if len(cold) < len(state.metrics):
+        length = block.end - block.start
+        update |= {
+            "step_blocks": state.step_blocks + 1,
+            "rollout_blocks": state.rollout_blocks + 1,
+            "step_watched": state.step_watched + length,
+            "rollout_watched": state.rollout_watched + length,
+        }
+    return state.model_copy(update=update)
+
+
+def _cold(state: JudgeState, rules: JudgeRules, block: Block) -> frozenset[str]:
+    """The metrics that leave this block out, since the step's pods are still warming up."""
+    if block.start < state.since + rules.warm_up:
+        return frozenset(state.metrics)
+    if state.warmed_blocks >= rules.warm_up_blocks:
+        return frozenset()
+    return frozenset(state.metrics if rules.warmed is None else rules.warmed) & set(state.metrics)
 
 
 def _fresh_metric(rules: JudgeRules) -> MetricState:
     return MetricState(
-        worse=regression_bet(rules.rho0).start(),
+        worse=regression_bet(rules.rho0, rules.stakes).start(),
         not_worse=tuple(non_inferiority_bet(margin).start() for margin in rules.margins),
+        against=0,
     )
 
 
@@ -197,7 +221,9 @@ def _seen(metric: MetricState, name: str, block: Block) -> MetricState:
     return metric.model_copy(update={"seen": block.end})
 
 
-def _observe_metric(metric: MetricState, rules: JudgeRules, name: str, block: Block) -> MetricState:
+def _observe_metric(
+    metric: MetricState, rules: JudgeRules, bet: ShareBet, name: str, block: Block
+) -> MetricState:
     counts = block.counts.get(name)
     if counts is None:
         return metric
@@ -209,20 +235,39 @@ def _observe_metric(metric: MetricState, rules: JudgeRules, name: str, block: Bl
     }
     if rules.control_arm:
         update |= _compared(metric, rules, counts)
-        update |= _worse(metric, rules, name, block)
-        update |= _edges(metric, rules, name, block)
+        update |= _regression(metric, rules, bet, name, block)
         update |= _stable_known(metric, rules.limits.get(name), counts)
     if (limit := rules.limits.get(name)) is not None:
-        bet = FloorBet(limit)
-        update["limit"] = bet.observe(metric.limit or bet.start(), counts)
+        within = FloorBet(limit)
+        update["limit"] = within.observe(metric.limit or within.start(), counts)
     if (bar := rules.bar(name)) is not None and bar != limit:
-        bet = FloorBet(bar)
-        update["bar"] = bet.observe(metric.bar or bet.start(), counts)
+        over = FloorBet(bar)
+        update["bar"] = over.observe(metric.bar or over.start(), counts)
     if (floor := rules.floors.get(name)) is not None:
-        bet = FloorBet(floor)
-        wealth = bet.observe(metric.floor or bet.start(), counts)
-        update |= {"floor": wealth, "floor_peak": max(metric.floor_peak, bet.evidence(wealth))}
+        above = FloorBet(floor)
+        wealth = above.observe(metric.floor or above.start(), counts)
+        update |= {"floor": wealth, "floor_peak": max(metric.floor_peak, above.evidence(wealth))}
     return metric.model_copy(update=update)
+
+
+def _regression(
+    metric: MetricState, rules: JudgeRules, bet: ShareBet, name: str, block: Block
+) -> dict[str, object]:
+    """The evidence at the limit and at every edge, and whether any of it rose."""
+    worse, how = _worse(metric, rules, bet, name, block)
+    edges = _edges(metric, bet, name, block)
+    update: dict[str, object] = {"worse": worse, "edges": edges} | how
+    if metric.against is not None:
+        known = {edge.edge: edge.worse for edge in metric.edges}
+        pairs = [(metric.worse, worse)]
+        pairs += [(known.get(edge.edge, bet.start()), edge.worse) for edge in edges]
+        rose = any(_rose(bet, old, new) for old, new in pairs)
+        update["against"] = metric.against + rose
+    return update
+
+
+def _rose(bet: ShareBet, old: Wealth, new: Wealth) -> bool:
+    return new is not old and bet.evidence(new) > bet.evidence(old) * RISEN
 
 
 def _compared(metric: MetricState, rules: JudgeRules, counts: Counts) -> dict[str, object]:
@@ -245,25 +290,26 @@ def _stable_known(metric: MetricState, limit: float | None, counts: Counts) -> d
     return {"stable_over": False, "good": metric.good + counts}
 
 
-def _worse(metric: MetricState, rules: JudgeRules, name: str, block: Block) -> dict[str, object]:
+def _worse(
+    metric: MetricState, rules: JudgeRules, bet: ShareBet, name: str, block: Block
+) -> tuple[Wealth, dict[str, object]]:
     """By pods where they vote, else by arms: which of both depends on the requests alone."""
-    bet, counts, pods = regression_bet(rules.rho0), block.counts[name], block.pods
+    counts, pods = block.counts[name], block.pods
     bad = pods.canary_bad.get(name) if pods is not None else None
     if pods is None or bad is None or not rules.pod_votes or not several(pods):
-        return {"worse": bet.observe(metric.worse, counts)}
+        return bet.observe(metric.worse, counts), {}
     if not equal_traffic(pods):
-        return {"worse": bet.observe(metric.worse, counts), "unequal": metric.unequal + 1}
+        return bet.observe(metric.worse, counts), {"unequal": metric.unequal + 1}
     worse = bet.multiply(metric.worse, pod_factors(pods, bad, counts, rules.rho0))
-    return {"worse": worse, "voted": metric.voted + 1}
+    return worse, {"voted": metric.voted + 1}
 
 
-def _edges(metric: MetricState, rules: JudgeRules, name: str, block: Block) -> dict[str, object]:
+def _edges(metric: MetricState, bet: ShareBet, name: str, block: Block) -> tuple[EdgeState, ...]:
     """Every edge's bet; edges join before the metric's first evidence or not at all."""
     histogram = block.histograms.get(name)
     if histogram is None:
-        return {}
-    bet, counts = regression_bet(rules.rho0), block.counts[name]
-    edges = metric.edges
+        return metric.edges
+    counts, edges = block.counts[name], metric.edges
     if not edges and metric.worse.blocks == 0:
         edges = tuple(EdgeState(edge=edge, worse=bet.start()) for edge in histogram.edges)
     above = {
@@ -272,7 +318,7 @@ def _edges(metric: MetricState, rules: JudgeRules, name: str, block: Block) -> d
             histogram.edges, histogram.canary_above, histogram.stable_above, strict=True
         )
     }
-    return {"edges": tuple([_edge(state, bet, counts, above.get(state.edge)) for state in edges])}
+    return tuple([_edge(state, bet, counts, above.get(state.edge)) for state in edges])
 
 
 def _edge(

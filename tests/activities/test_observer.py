@@ -142,3 +142,21 @@ async def test_pods_that_are_counted_under_another_namespace_are_told_so(
     found = await looked(world, None, stable)
     assert found.fitness is Fitness.unfit
     assert "carry namespace prod, not production" in found.sentence
+
+
+async def test_what_was_wrong_before_an_outage_is_looked_at_anew_after_it(
+    world: SandboxWorld,
+) -> None:
+    target = await fresh_canary(world)
+    unfit = MetricsPlan(template="istio")
+    begun = datetime.now(UTC)
+    verifying = asyncio.create_task(verified(world, target, timedelta(seconds=30), unfit))
+    patience = observer.LEAST_PATIENCE
+    await eventually(lambda: datetime.now(UTC) > begun + 0.6 * patience, "it has looked")
+    await world.lose_metrics()
+    await eventually(lambda: datetime.now(UTC) > begun + 2 * patience, "the outage lasts")
+    assert not verifying.done()
+    back = datetime.now(UTC)
+    await world.tell("DELETE", "outage")
+    assert (await verifying).fitness is Fitness.unfit
+    assert datetime.now(UTC) - back >= patience

@@ -85,6 +85,19 @@ def test_a_plan_at_the_floors_may_be_released() -> None:
             "canary.min_requests",
             "1 is below the policy's floor of 20",
         ),
+        ({"canary": {"alpha": "0.1%"}}, "canary.alpha", "0.1% is below the policy's floor of 1%"),
+        ({"canary": {"beta": "6%"}}, "canary.beta", "6% is above the policy's limit of 5%"),
+        (
+            {"canary": {"tolerance": 1.2}},
+            "canary.tolerance",
+            "1.2 is above the policy's limit of 1.1",
+        ),
+        ({"canary": {"warm_up": "6m"}}, "canary.warm_up", "6m is above the policy's limit of 5m"),
+        (
+            {"canary": {"floors": {"slow": "0.2%"}}},
+            "canary.floors.slow",
+            "0.2% is above the policy's limit of 0.1%",
+        ),
         (
             {"tests": {"unit": None}},
             "tests.unit",

@@ -56,11 +56,11 @@ def test_evidence_passes_the_threshold_with_the_verdict_and_not_before() -> None
     assert over == [False] * (len(over) - 1) + [True]
 
 
-def test_the_first_block_is_warm_up_and_counts_nothing() -> None:
+def test_the_first_block_is_warm_up_and_counts_no_slowness() -> None:
     found = trace(PROMOTED.records[0], reference(PROMOTED.records[0]), ())
     assert [point.warm_up for point in found.points[:3]] == [True, False, False]
-    assert found.points[0].metrics["errors"].step == Counts()
-    assert found.points[0].metrics["errors"].counts != Counts()
+    assert found.points[0].metrics["slow"].step == Counts()
+    assert found.points[0].metrics["slow"].counts != Counts()
 
 
 def test_time_without_data_is_a_stretch_by_the_rules_own_measure() -> None:

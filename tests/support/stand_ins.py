@@ -267,6 +267,8 @@ class Staging(Deploying):
             await self._world.called("earn_window begins", asked)
         poll(asked.length)
         healthy = await self._called("earn_window", asked)
+        if isinstance(healthy, SoakWindow):
+            return healthy
         return SoakWindow(
             length=asked.length,
             healthy=healthy is not False,

@@ -135,5 +135,7 @@ async def test_a_metrics_source_that_is_silent_holds_the_canary_before_its_first
     world.script("verify_observer", silent, silent)
     world.approves()
     assert (await world.release()).outcome is Outcome.RELEASED
-    assert len([t for t in world.told if t.startswith("holding: Prometheus did not answer")]) == 1
+    told = [text for text in world.told if "holding: Prometheus did not answer" in text]
+    assert told == ["alert, holding: Prometheus did not answer"]
+    assert world.weights == [10, 50, 100]
     assert [call.name for call in world.calls].count("verify_observer") == 3

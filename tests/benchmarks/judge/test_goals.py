@@ -87,7 +87,15 @@ def test_a_small_grid_gives_every_row_and_its_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sizes = Sizes(
-        null=1, long_fault=1, null_peers=1, worse=2, worse_peers=1, margin=1, rollouts=2, quiet=2
+        null=1,
+        long_fault=1,
+        null_peers=1,
+        worse=2,
+        worse_peers=1,
+        margin=1,
+        rollouts=2,
+        quiet=2,
+        pods=2,
     )
     results = Results(sizes)
     for part in parts(sizes):

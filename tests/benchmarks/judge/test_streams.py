@@ -13,9 +13,11 @@ from benchmarks.judge.streams import (
     BLOCK,
     BURST,
     GUARANTEED,
+    HORIZON,
     IID,
     LONG_FAULT,
     RAMP,
+    Conditions,
     Scenario,
     Service,
     Tally,
@@ -68,7 +70,7 @@ def test_half_of_the_errors_come_in_bursts_of_twenty() -> None:
 
 
 def test_drift_moves_both_arms_alike_with_its_spread() -> None:
-    moments = [Traffic(Service(DRIFT, 1, 0.01), f"test {run}")._conditions() for run in range(400)]
+    moments = [Conditions(DRIFT, f"test {run}", HORIZON).at(0) for run in range(400)]
     levels = [math.log(level) for level, _ in moments if level < 6]
     assert fmean(levels) == pytest.approx(0, abs=0.1)
     assert stdev(levels) == pytest.approx(streams.LEVEL_SD, rel=0.15)
@@ -76,11 +78,10 @@ def test_drift_moves_both_arms_alike_with_its_spread() -> None:
 
 
 def test_drift_remembers_for_ten_minutes() -> None:
-    traffic = Traffic(Service(DRIFT, 1, 0.01), "test", horizon=40_000)
-    logs = []
-    for _ in range(40_000):
-        traffic._conditions()
-        logs.append(traffic._log_level)
+    conditions, logs = Conditions(DRIFT, "test", 40_000), []
+    for index in range(40_000):
+        conditions.at(index)
+        logs.append(conditions.log_level)
     together = fmean(one * other for one, other in zip(logs, logs[60:], strict=False))
     assert together / pvariance(logs) == pytest.approx(math.exp(-1), abs=0.12)
 
@@ -88,9 +89,9 @@ def test_drift_remembers_for_ten_minutes() -> None:
 def test_one_shock_an_hour_multiplies_both_arms_by_ten_for_a_minute() -> None:
     shocked, hours = [], 250
     for run in range(hours):
-        traffic = Traffic(Service(DRIFT, 1, 0.01), f"test {run}")
-        for traffic._index in range(360):
-            level = traffic._conditions()[0] / math.exp(traffic._log_level)
+        conditions = Conditions(DRIFT, f"test {run}", HORIZON)
+        for index in range(360):
+            level = conditions.at(index)[0] / math.exp(conditions.log_level)
             shocked += [level] if level > 1.001 else []
     assert all(level == pytest.approx(10) for level in shocked)
     # A shock of 60 s on average covers 6.5 blocks, the one it starts in as a whole.
@@ -147,7 +148,7 @@ def test_two_rules_live_through_the_same_day_at_different_weights() -> None:
     for _ in range(20):
         slow.block(0.1)
         fast.block(0.5)
-    assert slow._log_level == fast._log_level
+    assert slow.conditions.log_level == fast.conditions.log_level
 
 
 def test_gaps_lose_votes_but_no_counts() -> None:

@@ -20,7 +20,7 @@ from benchmarks.judge.streams import (
     Traffic,
 )
 from benchmarks.judge.twin import Twin
-from domain.judge import JudgeRules, Reason, Verdict, margin_for
+from domain.judge import JudgeRules, Reason, Stakes, Verdict, margin_for
 from domain.judge.bets import non_inferiority_bet, regression_bet
 
 SCENARIOS = (*GUARANTEED, LONG_FAULT)
@@ -49,6 +49,9 @@ def _rules(weight: int, run: int) -> JudgeRules:
         deadline=timedelta(seconds=180),
         extensions=2,
         warm_up_blocks=run % 2,
+        warmed=None if weight == STEPS[0] else ("slow",),
+        suspect_blocks=1 + run % 2,
+        stakes=Stakes.fixed if run == 1 else Stakes.counted,
         promote="relative" if run == 1 else "any",
     )
 
@@ -81,8 +84,11 @@ def _live_through(service: Service, run: int, seen: set[Reason]) -> int:
 def _same_wealth(shipped: Shipped, twin: Twin) -> None:
     metric, rules = shipped.state.metrics[Twin.METRIC], shipped.rules
     assert math.isclose(
-        regression_bet(rules.rho0).evidence(metric.worse), twin.worse.evidence, rel_tol=1e-9
+        regression_bet(rules.rho0, rules.stakes).evidence(metric.worse),
+        twin.worse.evidence,
+        rel_tol=1e-9,
     )
+    assert metric.against == twin.worse.against
     pairs = zip(
         metric.worse.bets,
         (twin.worse.a, twin.worse.b, twin.worse.c, twin.worse.d, twin.worse.e),

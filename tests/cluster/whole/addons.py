@@ -67,6 +67,14 @@ class Addons:
             "telemetry-host": "127.0.0.1",
         }
         self.enclosure.start("kube-state-metrics", [program("kube-state-metrics"), *flags(states)])
+        self.start_prometheus()
+
+    def kill_prometheus(self) -> None:
+        """As an out-of-memory killer would; what it had written stays."""
+        self.enclosure.kill("prometheus")
+
+    def start_prometheus(self) -> None:
+        """Prometheus alone; with what a killed one had written."""
         settings: dict[str, object] = {
             "config.file": self._written("prometheus.yaml", self._prometheus()),
             "storage.tsdb.path": self.enclosure.folder / "prometheus",

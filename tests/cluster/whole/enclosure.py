@@ -66,7 +66,7 @@ class Enclosure:
         mounts = [f"--mount={self._mounts}"] if self._mounts else []
         inside = ["nsenter", f"--net={self.namespace.path}", *mounts, "--", *map(str, command)]
         log = self.folder / f"{name}.log"
-        with log.open("wb") as output:
+        with log.open("ab") as output:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", _JOIN, str(self._tree.entrance), *inside],
                 stdin=subprocess.DEVNULL,
@@ -79,6 +79,13 @@ class Enclosure:
         started = Started(name, process, log)
         self._started.append(started)
         return started
+
+    def kill(self, name: str) -> None:
+        """SIGKILL a program that was started under this name, and know that it has ended."""
+        (started,) = [one for one in self._started if one.name == name]
+        started.process.kill()
+        started.process.wait(_PATIENCE_SECONDS)
+        self._started.remove(started)
 
     def refuse_ended(self) -> None:
         """PermanentFailure with its last words when a program has ended by itself."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from domain.environments import BUILD_QUEUE
 from domain.errors import TransientFailure
@@ -24,6 +24,9 @@ from tests.cluster.whole.addons import SCRAPE_SECONDS
 from tests.cluster.whole.addresses import REGISTRY
 from tests.cluster.whole.cluster import RELEASER, Cluster
 from tests.cluster.whole.enclosure import Enclosure
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
 
 _HOST = "127.0.0.1"
 # Of the hub, whose ports are nobody else's.
@@ -62,6 +65,12 @@ class Releases:
             CONFIG_VARIABLE: str(self._layout.connection),
             "PATH": f"{programs}:{os.environ.get('PATH', os.defpath)}",
         }
+
+    async def client(self) -> Client:
+        """Temporal's own client, in the hub's network."""
+        from starter.connection import connect  # noqa: PLC0415 - slow, of no use without a bed
+
+        return await connect(TemporalSettings.model_validate(self._temporal()))
 
     @property
     def keys(self) -> Path:

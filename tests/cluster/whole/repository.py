@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -12,8 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from domain.errors import TransientFailure
 from domain.phases import Phase
 from domain.release import ReleaseState
+from starter.releases import look
 from tests.cluster.api import until
 from tests.cluster.whole.bed import Bed
 from tests.support.isa_user import EXAMPLE
@@ -21,11 +24,16 @@ from tests.support.isa_user import EXAMPLE
 SERVICE = "album"
 HOST, PATH = "album.isa.example", "/api/v1/albums/1"
 APPROVER = "alice"
+AUTHOR = "dana@isa.example"
 REPORT = EXAMPLE.parent / "ci-scan-report.json"
 _AUTHOR = ("-c", "user.name=Dana Okafor", "-c", "user.email=dana@isa.example")
 # 24 hours of soak in a second; a canary's minutes in seconds, so that Prometheus sees each step.
-_CLOCK = "  rehearsal: {soak: 1h = 0.03s, canary: 1m = 0.5s}\n"
+# A window lasts a scrape at least, so the soak is earned in few of them.
+_CLOCK = """  rehearsal: {soak: 1h = 0.03s, canary: 1m = 0.5s}
+  soak: {window: 6h}
+"""
 _RELEASE_SECONDS = 240.0
+_POLL_SECONDS = 0.3
 
 
 class RefusedError(Exception):
@@ -38,25 +46,29 @@ def _asks(state: ReleaseState) -> bool:
 
 @dataclass(frozen=True)
 class Repository:
-    """The example with its versions as tags v1, v2, v3; its images are built on the bed's base."""
+    """The example with its versions as tags v1, v2, v3; its images are built on the bed's base.
+
+    `service` is the one that is released from it. Releases side by side need a repository each.
+    """
 
     folder: Path
     bed: Bed
+    service: str = SERVICE
 
     @classmethod
-    def made(cls, folder: Path, bed: Bed) -> Repository:
+    def made(cls, folder: Path, bed: Bed, service: str = SERVICE) -> Repository:
         """A new one, in which v1 is the example as it is."""
         skipped = shutil.ignore_patterns("versions", "__pycache__", ".*cache")
         shutil.copytree(EXAMPLE, folder, ignore=skipped)
-        repository = cls(folder, bed)
+        repository = cls(folder, bed, service)
         repository.edit("tidegate.yaml", repository._for_the_bed)
         repository._git("init", "--quiet", "--initial-branch=main")
         repository.commit("album v1")
-        repository._git("tag", "v1")
+        repository.tag("v1")
         for version in ("v2", "v3"):
             repository._git("apply", str(EXAMPLE / "versions" / f"{version}.patch"))
             repository.commit(f"album {version}")
-            repository._git("tag", version)
+            repository.tag(version)
         return repository
 
     def edit(self, file: str, change: Callable[[str], str]) -> None:
@@ -70,6 +82,10 @@ class Repository:
         """Check out one of its versions."""
         self._git("checkout", "--quiet", version)
 
+    def tag(self, version: str) -> None:
+        """Call what is checked out so, for `take`."""
+        self._git("tag", version)
+
     def commit(self, message: str) -> None:
         """Commit everything."""
         self._git("add", "--all")
@@ -77,30 +93,47 @@ class Repository:
 
     async def release(self, *options: str) -> ReleaseState:
         """Release the head (or as the options say), approve when asked; how it ended."""
-        scanned = options or ("--scan-report", str(REPORT))
+        return await self.finish(await self.begin(*options))
+
+    async def begin(self, *options: str) -> str:
+        """Start a release of the head (or as the options say); its id."""
+        scanned = options or ("--scan-report", str(self._scan_report()))
         told = await self.tidegate(
-            *("release", SERVICE, "--repository", str(self.folder), "--by", "dana@isa.example"),
+            *("release", self.service, "--repository", str(self.folder), "--by", AUTHOR),
             *scanned,
             *("--output", "json"),
         )
-        release = str(json.loads(told)["release"])
-        state = await self._state_when(release, lambda one: one.is_over or _asks(one))
-        if not state.is_over:
-            key = str(self.bed.releases.keys / APPROVER)
-            await self.tidegate("approve", release, "--key", key, "--as", APPROVER, "--yes")
-            state = await self._state_when(release, lambda one: one.is_over)
-        return state
+        return str(json.loads(told)["release"])
 
-    async def _state_when(
+    async def finish(self, release: str) -> ReleaseState:
+        """Approve a release when it asks; how it ended."""
+        if not (await self.await_approval(release)).is_over:
+            await self.sign("approve", release, "--yes")
+            await self.await_state(release, lambda one: one.is_over)
+        told = await self.tidegate("status", release, "--output", "json")
+        return ReleaseState.model_validate_json(told)
+
+    async def await_approval(self, release: str) -> ReleaseState:
+        """The state in which it asks for approval, or has ended."""
+        return await self.await_state(release, lambda one: one.is_over or _asks(one))
+
+    async def sign(self, command: str, release: str, *options: str) -> None:
+        """Tell a release something that must be signed."""
+        key = str(self.bed.releases.keys / APPROVER)
+        await self.tidegate(command, release, "--key", key, "--as", APPROVER, *options)
+
+    async def await_state(
         self, release: str, holds: Callable[[ReleaseState], bool]
     ) -> ReleaseState:
+        """The first state seen of which that holds."""
+        client = await self.bed.releases.client()
         seen: list[ReleaseState] = []
 
         async def held() -> bool:
-            # The exit code of `status` is the outcome's.
-            told = await self.tidegate("status", release, "--output", "json")
-            seen.append(ReleaseState.model_validate_json(told))
-            return holds(seen[-1])
+            await asyncio.sleep(_POLL_SECONDS)
+            with contextlib.suppress(TransientFailure):  # on a busy machine
+                seen.append((await look(client, release)).state)
+            return bool(seen) and holds(seen[-1])
 
         await until(held, f"{release} goes on", _RELEASE_SECONDS)
         return seen[-1]
@@ -117,6 +150,12 @@ class Repository:
         if not printed:
             raise RefusedError(f"tidegate {' '.join(arguments)}: {complaint.decode()}")
         return printed.decode()
+
+    def _scan_report(self) -> Path:
+        """The example's, about the folder of this service."""
+        report = self.folder.with_name(f"{self.service}-{REPORT.name}")
+        report.write_text(REPORT.read_text().replace(f"/{SERVICE}", f"/{self.service}"))
+        return report
 
     def _for_the_bed(self, plan: str) -> str:
         base = self.bed.base_image.partition("/")[2]

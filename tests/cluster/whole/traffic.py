@@ -99,6 +99,22 @@ class Observed:
             found[before.weights.get(service, 0)] += grown
         return dict(found)
 
+    def between(self, start: float, end: float) -> Observed:
+        """What was observed in a stretch of unix time."""
+        return Observed([one for one in self.moments if start <= one.at <= end])
+
+    def bad(self, service: str) -> float:
+        """How many of them were answered with 5xx."""
+        return sum(
+            max(0.0, after.bad(service) - before.bad(service))
+            for before, after in zip(self.moments, self.moments[1:], strict=False)
+        )
+
+    @property
+    def failed(self) -> float:
+        """Answers with 5xx, of all Services that the route ever named."""
+        return sum(map(self.bad, {name for one in self.moments for name in one.weights}))
+
     def share_at(self, service: str, weight: int) -> float:
         """Which part of all requests a Service got while its weight was that."""
         own = all_of_them = 0.0

@@ -415,7 +415,7 @@ def test_suspicion_begins_at_exactly_three() -> None:
 
     def suspicious(wealth: float) -> bool:
         worse = Wealth(bets=(wealth - 0.1, 0, 0, 0, 0), blocks=1)
-        metric = state.metrics["errors"].model_copy(update={"worse": worse})
+        metric = state.metrics["errors"].model_copy(update={"worse": worse, "against": 1})
         case = Case(state.model_copy(update={"metrics": {"errors": metric}}), RULES, LENGTH)
         return case.suspicious()
 

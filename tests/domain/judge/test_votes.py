@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.judge import Block, Counts, JudgeRules, JudgeState, Pods, Reason, judge, observe, start
+from domain.judge import (
+    Block,
+    Counts,
+    JudgeRules,
+    JudgeState,
+    Pods,
+    Reason,
+    Verdict,
+    judge,
+    observe,
+    start,
+)
 from domain.judge.bets import WEALTH_CAP, regression_bet
 from domain.judge.votes import EQUAL_TRAFFIC, POD_STAKES, equal_traffic, pod_factors, several
 from tests.support.judge_streams import LENGTH, SINCE, counts
@@ -162,6 +173,36 @@ def test_three_canary_pods_that_agree_are_believed_sooner_than_one_arm() -> None
         "assumes nothing about the baseline, but that causes hit pods, not an arm: in 5 blocks of"
         " the rollout its pods were compared one by one" in by_pod.sentence
     )
+
+
+def test_pods_that_agree_may_roll_back_before_arms_may() -> None:
+    loud, pods = counts(300, 60, 700, 7), pods_of((100,) * 3, (20,) * 3, (100,) * 7)
+    two = RULES.model_copy(update={"min_voted_blocks": 2})
+    assert judge(watched(loud, pods, 1, two), two, LENGTH).verdict is Verdict.HOLD
+    assert judge(watched(loud, pods, 1, two), two, LENGTH).evidence < 100
+    assert judge(watched(loud, pods, 2, two), two, 2 * LENGTH).reason is Reason.worse
+    assert judge(watched(loud, pods, 2), RULES, 2 * LENGTH).verdict is Verdict.HOLD
+    assert judge(watched(loud, pods, 3), RULES, 3 * LENGTH).reason is Reason.worse
+
+
+def test_one_voted_block_rolls_nothing_back_however_loud() -> None:
+    canary = 20
+    loud = counts(100 * canary, 50 * canary, 8000, 0)
+    pods = pods_of((100,) * canary, (50,) * canary, (100,) * 80)
+    two = RULES.model_copy(update={"min_voted_blocks": 2})
+    assert judge(watched(loud, pods, 1, two), two, LENGTH).evidence > 100
+    assert judge(watched(loud, pods, 1, two), two, LENGTH).verdict is Verdict.HOLD
+    assert judge(watched(loud, pods, 2, two), two, 2 * LENGTH).verdict is Verdict.ROLL_BACK
+
+
+def test_blocks_that_arms_decided_do_not_count_as_voted() -> None:
+    loud, pods = counts(500, 250, 500, 0), pods_of((100,) * 5, (50,) * 5, (100,) * 5)
+    two = RULES.model_copy(update={"min_voted_blocks": 2, "alpha": 0.2})
+    state = observe(watched(loud, pods, 1, two), two, pod_block(1, loud, None))
+    assert state.metrics["errors"].voted == 1
+    judgement = judge(state, two, 2 * LENGTH)
+    assert judgement.evidence >= two.roll_back_at
+    assert judgement.verdict is Verdict.HOLD
 
 
 def test_a_fault_of_one_canary_pod_is_not_taken_for_a_fault_of_the_version() -> None:
