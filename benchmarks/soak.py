@@ -33,9 +33,10 @@ from clients.cluster import Cluster
 from clients.sources import source_at
 from domain.environments import Environment
 from domain.metrics.templates import OTEL_HTTP
-from domain.plan import Factor, Rehearsal, ServicePlan, SoakPlan
+from domain.plan import Factor, Rehearsal, ServicePlan
 from domain.samples import Span
 from domain.soak import SoakProgress, SoakWindow
+from domain.soak_plan import SoakPlan
 from domain.steps import EarnWindow
 from tests.support.isa_user import make_versions
 from tests.support.platform_world import SandboxWorld, running_world

@@ -125,8 +125,8 @@ class SourceConnection:
         """Refuse an answer that is not what the source's protocol says."""
         raise PermanentFailure(
             f"the answer of {self.url} to {_shortened(asked)} is not raw samples:"
-            f" {self._secrets.hidden(what)}; check that the url is that of a {self.system} API"
-            " and the metric a counter or classic histogram"
+            f" {self._secrets.hidden(what)}; check that the url is that of a"
+            f" {self.system} API and the metric a counter or classic histogram"
         )
 
     async def close(self) -> None:

@@ -109,6 +109,12 @@ def test_a_duration_of_zero_or_less_is_refused(duration: str) -> None:
         ("canary:\n  min_requests: 1", 9, "canary.min_requests: 1 is below the policy's floor of"),
         ("canary:\n  deadline: 9m", 9, "canary.deadline: 9m is below the policy's floor of 10m"),
         ("canary:\n  watch: 1m", 9, "canary.watch: 1m is below the policy's floor of 30m"),
+        ("canary:\n  beta: 6%", 9, "canary.beta: 6% is above the policy's limit of 5%"),
+        (
+            "canary:\n  floors:\n    errors: 2%",
+            10,
+            "canary.floors.errors: 2% is above the policy's limit of 0.1%",
+        ),
         ("tests:\n  coverage: 79%", 9, "tests.coverage: 79% is below the policy's floor of 80%"),
         ("limits:\n  errors: 2%", 9, "limits.errors: 2% is above the policy's limit of 1%"),
         ("limits:\n  p95: 1s", 9, "limits.p95: 1s is above the policy's limit of 0.5s"),

@@ -73,8 +73,8 @@ def test_a_rehearsal_clock_shortens_the_warm_up_too() -> None:
     ("written", "told"),
     [
         ({"alpha": "0%"}, "must be above 0%"),
-        ({"alpha": "21%"}, "alpha of 21% is more than 20%"),
-        ({"beta": "50%"}, "beta of 50% is more than 20%"),
+        ({"alpha": "21%"}, "must be at most 20%, not 21%"),
+        ({"beta": "50%"}, "must be at most 20%, not 50%"),
         ({"alpha": 0.01}, None),
         ({"alpha": 1}, "write a percentage"),
         ({"tolerance": 0.9}, "greater than or equal to 1"),

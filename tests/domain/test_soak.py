@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.judge.counts import Block, Counts
-from domain.plan import Limits, SoakPlan
+from domain.plan import Limits
 from domain.soak import (
     NOTHING,
     SoakProgress,
@@ -20,6 +20,7 @@ from domain.soak import (
     problem_of,
     requests_in,
 )
+from domain.soak_plan import SoakPlan
 from tests.support.release_records import NOON
 
 HOUR = timedelta(hours=1)

@@ -313,7 +313,8 @@ class Production(Deploying):
         early = asked.tells and not final and is_news(judgement, asked.told)
         whole = asked.ends_at - activity.info().scheduled_time
         lasts = whole if patient else asked.rules.min_bake
-        poll(asked.block if quick else asked.rules.silent_after if early else lasts)
+        if not self._world.answers_at_once:
+            poll(asked.block if quick else asked.rules.silent_after if early else lasts)
         return Observation(
             judgement=judgement,
             state=asked.state or _seen(start(asked.rules, METRICS, asked.since)),

@@ -136,6 +136,19 @@ async def test_drift_ends_the_release_however_much_was_earned(world: World) -> N
     assert not any(call.name == "freeze_evidence" for call in world.calls)
 
 
+async def test_where_the_soak_gate_only_observes_drift_is_told_and_kept_in_the_evidence(
+    world: World,
+) -> None:
+    world.request = request(plan=plan(gates={"soak": "observe"}))
+    drifted = SoakWindow(length=HALF, healthy=False, sentence="drift: x", drift="x is y")
+    world.script("earn_window", drifted)
+    world.approves()
+    state = await world.release()
+    assert state.outcome is Outcome.RELEASED
+    frozen = next(call.asked for call in world.calls if call.name == "freeze_evidence")
+    assert frozen.soak.progress.sentence.endswith("nothing of it counts: drift: x is y")
+
+
 async def test_a_window_that_ends_with_its_last_scrape_is_continued_there(world: World) -> None:
     short = SoakWindow(length=HALF - MINUTE, healthy=True, sentence="healthy")
     world.script("earn_window", short)

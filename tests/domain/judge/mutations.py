@@ -17,12 +17,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-MODULES = ("decision", "case", "state", "votes", "interval", "known", "rules")
-TESTS = ("decision", "state", "votes", "arms", "histograms", "interval", "bets", "outlook", "known")
+MODULES = ("decision", "case", "state", "votes", "interval", "known", "rules", "bets")
+TESTS = (
+    *("decision", "state", "votes", "stakes", "arms", "histograms", "interval", "bets", "outlook"),
+    "known",
+)
 OPPOSITE = {ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt}
 MOVED = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
-# Boundaries that change nothing: as many bad as expected have no excess either way.
-EQUIVALENT = frozenset({("bad <= expected", "bad < expected")})
+# Boundaries that change nothing: as many bad as expected have no excess either way, a bet at the
+# cap is capped to itself, and evidence rises by that very factor nowhere.
+EQUIVALENT = frozenset(
+    {
+        ("bad <= expected", "bad < expected"),
+        ("max(bets) > WEALTH_CAP", "max(bets) >= WEALTH_CAP"),
+        (
+            "bet.evidence(new) > bet.evidence(old) * RISEN",
+            "bet.evidence(new) >= bet.evidence(old) * RISEN",
+        ),
+    }
+)
 
 
 @dataclass(frozen=True)
