@@ -89,12 +89,26 @@ async def test_a_load_that_failed_lets_nobody_pass_for_being_quiet(quiet: World)
     assert all(one.rules.on_quiet is OnQuiet.synthetic for one in later)
 
 
+async def given_up(world: World) -> list[str]:
+    """The activities that the release told to stop."""
+    scheduled, cancelled = {}, []
+    async for event in world.handle().fetch_history_events():
+        if event.HasField("activity_task_scheduled_event_attributes"):
+            activity = event.activity_task_scheduled_event_attributes.activity_type.name
+            scheduled[event.event_id] = activity
+        if event.HasField("activity_task_cancel_requested_event_attributes"):
+            asked = event.activity_task_cancel_requested_event_attributes
+            cancelled.append(scheduled[asked.scheduled_event_id])
+    return cancelled
+
+
 async def test_an_abort_under_load_undoes_everything(quiet: World) -> None:
     quiet.when("send_load begins", lambda: quiet.signal(CommandName.ABORT, "otto"))
     quiet.canary_at(10).says((HOLD, Reason.needs_load), (HOLD, Reason.gathering))
     state = await quiet.release()
     assert state.outcome is Outcome.ABORTED
     assert quiet.is_restored
+    assert "send_load" in await given_up(quiet)
 
 
 async def test_without_a_declared_load_nothing_changes(world: World) -> None:
