@@ -10,7 +10,7 @@ UV_FLAGS := --quiet --require-hashes
 CORE = $(empty) and not long
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-beds bench-judge mutants demo test test-real test-cluster cluster-up cluster-shell cluster-down cluster-control lint histories format bench lock schema generated-current test-full pictures clean
+.PHONY: help bench-beds bench-judge bench-soak mutants demo test test-real test-cluster cluster-up cluster-shell cluster-down cluster-control lint histories format bench lock schema generated-current test-full pictures clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ bench-beds: $(CLUSTER_STAMP) ## how long real clusters take to be ready: goal be
 
 bench-judge: $(STAMP) ## the judge and three incumbents on the same streams: goal beside figure (<= 10 min, 2 cores)
 	@$(BIN)/python -m benchmarks.judge $(if $(FULL),--full)
+
+bench-soak: $(STAMP) ## what 1,000 soaks ask of Prometheus, the API server and Temporal: goal beside figure (6 min)
+	@$(BIN)/python -m benchmarks.soak
 
 mutants: $(STAMP) ## flip every inequality of the judge: some test must see each (5 min)
 	@$(BIN)/python -m tests.domain.judge.mutations

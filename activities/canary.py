@@ -11,7 +11,7 @@ from activities.archive import Archive
 from activities.beat import heartbeats
 from activities.demand import Demand
 from domain.bundle import RecordReference
-from domain.errors import PermanentFailure, TransientFailure
+from domain.errors import PermanentFailure, ReleaseError, TransientFailure
 from domain.holds import is_news
 from domain.judge.counts import Block
 from domain.judge.decision import judge
@@ -79,6 +79,7 @@ class Canary:
         It ends early where the request says so and people must hear of a hold, and with what is
         known when it is given up.
         """
+        request = self._with_patience(request)
         look = _Look(_resumed(request))
         try:
             return await self._look_on(request, look)
@@ -89,6 +90,14 @@ class Canary:
             return await self._observation(
                 request, look.progress, judgement, early=True, within=GIVEN_UP_WITHIN
             )
+
+    def _with_patience(self, request: ObserveStep) -> ObserveStep:
+        """A source that is scraped slowly or answers late is not silent for that."""
+        patience = self._demand.patience(request.block)
+        if request.rules.silent_after >= patience:
+            return request
+        rules = request.rules.model_copy(update={"stale_after": patience})
+        return request.with_(rules=rules)
 
     async def _look_on(self, request: ObserveStep, look: _Look) -> Observation:
         progress = look.progress
@@ -129,7 +138,8 @@ class Canary:
             samples = await self._demand.blocks(
                 target.revision, compared, span, request.slow_above, request.metrics.measure
             )
-        except TransientFailure as failure:
+        except ReleaseError as failure:
+            # Also what retrying cannot help, an expired token: nothing is known of the canary then.
             activity.logger.warning("no data for %s: %s", target.revision, failure)
             return progress.with_(left_out=(str(failure)[:TOLD_LENGTH],))
         for broken in samples.broken:

@@ -13,7 +13,7 @@ from domain.errors import ReleaseError
 from domain.metrics.measure import Measure
 from domain.metrics.source import Asked, MetricSource, Survey, Surveyed
 from domain.metrics.templates import OTEL_HTTP
-from domain.samples import Arm, Samples, Span, sample
+from domain.samples import SILENT_INTERVALS, Arm, Samples, Span, sample
 
 SCRAPES_OF_SILENCE = 2
 
@@ -76,6 +76,10 @@ class Demand:
     def lag(self) -> timedelta:
         """How late the source knows everything."""
         return self._source.lag
+
+    def patience(self, block: timedelta) -> timedelta:
+        """How long a source that works may leave its asker without a new block."""
+        return SILENT_INTERVALS * max(block, self.scrape) + self.lag
 
     def answered(self, span: Span) -> Span:
         """The span until where the source knows everything by now."""

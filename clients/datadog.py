@@ -84,13 +84,17 @@ class Datadog:
             measure=measure,
         )
 
-    async def is_ready(self) -> bool:
-        """Whether the site takes the API key."""
+    async def problem(self) -> str | None:
+        """Why the site does not take the API key."""
         try:
             answer = await self._http.json("/api/v1/validate", {}, "/api/v1/validate")
-        except ReleaseError:
-            return False
-        return isinstance(answer, Mapping) and answer.get("valid") is True
+        except ReleaseError as error:
+            return str(error)
+        if isinstance(answer, Mapping) and answer.get("valid") is True:
+            return None
+        return (
+            f"{self._http.said} does not call the API key valid; check {self._place.api_key_file}"
+        )
 
     async def close(self) -> None:
         """Close the connections."""

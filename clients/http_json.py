@@ -55,13 +55,13 @@ class HttpJson:
             )
         return arm_of(answer, asked.pods)
 
-    async def is_ready(self) -> bool:
-        """Whether it answers a question about no pod."""
+    async def problem(self) -> str | None:
+        """Why it does not answer a question about no pod."""
         try:
             await self._answer({"arm": "", "namespace": "", "pods": "", "from": "0", "until": "0"})
-        except ReleaseError:
-            return False
-        return True
+        except ReleaseError as error:
+            return str(error)
+        return None
 
     async def close(self) -> None:
         """Close the connections."""

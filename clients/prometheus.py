@@ -190,15 +190,15 @@ class Prometheus:
         names = told_by or (self._place.pod_label,)
         return [self._series(query, item, names) for item in result]
 
-    async def is_ready(self) -> bool:
-        """Whether it answers that it serves queries (`/-/ready`, which Mimir has not)."""
+    async def problem(self) -> str | None:
+        """Why it does not answer that it serves queries (`/-/ready`, which Mimir has not)."""
         try:
             await self._http.call("/-/ready", lambda: self._http.get("/-/ready"))
         except NotFound:
-            return await self._answers()
-        except ReleaseError:
-            return False
-        return True
+            return await self._refusal()
+        except ReleaseError as error:
+            return str(error)
+        return None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -217,12 +217,12 @@ class Prometheus:
             self._http.wrong_shape(query, f"its result is a {type(result).__name__}, not a list")
         return result
 
-    async def _answers(self) -> bool:
+    async def _refusal(self) -> str | None:
         try:
             await self._query(selector(UP, {"job": "nobody"}, NO_LONGER), datetime.now(UTC))
-        except ReleaseError:
-            return False
-        return True
+        except ReleaseError as error:
+            return str(error)
+        return None
 
     async def _told_by(
         self, metric: str | None, matchers: Matchers, asked: Asked, names: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ REQUEST_TIMEOUT = timedelta(seconds=4)
 # A server may drip bytes for ever within the per-read timeout; this bounds the whole call.
 CALL_TIMEOUT_FACTOR = 2
 MESSAGE_LENGTH = 300
+QUERY_LENGTH = 60
 _UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed", "Hostname mismatch")
 
 Answer = TypeVar("Answer")
@@ -109,8 +110,8 @@ class SourceConnection:
                     " authority by ca_file"
                 ) from error
             raise TransientFailure(
-                f"{self.said} did not answer {asked}: {self._told(error)}; look whether it is up"
-                " and reachable from here"
+                f"{self.said} did not answer {_shortened(asked)}: {self._told(error)}; look whether"
+                " it is up and reachable from here"
             ) from error
         except OSError as error:
             # How requests tells that a file of certificates is not there.
@@ -123,9 +124,9 @@ class SourceConnection:
     def wrong_shape(self, asked: str, what: str) -> NoReturn:
         """Refuse an answer that is not what the source's protocol says."""
         raise PermanentFailure(
-            f"the answer of {self.url} to {asked} is not raw samples: {self._secrets.hidden(what)};"
-            f" check that the url is that of a {self.system} API and the metric a counter or"
-            " classic histogram"
+            f"the answer of {self.url} to {_shortened(asked)} is not raw samples:"
+            f" {self._secrets.hidden(what)}; check that the url is that of a"
+            f" {self.system} API and the metric a counter or classic histogram"
         )
 
     async def close(self) -> None:
@@ -154,7 +155,7 @@ class SourceConnection:
     def _asked(self, response: requests.Response) -> str:
         address = urlsplit(response.url)
         query = parse_qs(address.query).get(self._query_key)
-        return query[0] if query else address.path
+        return _shortened(query[0] if query else address.path)
 
     def _told(self, error: BaseException) -> str:
         text = f"{type(error).__name__} {error}"[:MESSAGE_LENGTH].strip()
@@ -203,6 +204,11 @@ class _Secrets(AuthBase):
             )
         self._known.add(secret)
         return secret
+
+
+def _shortened(asked: str) -> str:
+    """A query may name hundreds of pods; what follows it is what helps."""
+    return asked if len(asked) <= QUERY_LENGTH else f"{asked[:QUERY_LENGTH]}..."
 
 
 def _reset(headers: Mapping[str, str]) -> timedelta | None:

@@ -55,8 +55,8 @@ def drift(live: Manifest | None, wanted: Manifest) -> str | None:
     templates = (live["metadata"].get("annotations") or {}).get(TEMPLATES_SEEN, "1")
     if kind == "Deployment" and templates != "1":
         return (
-            f"Deployment {name}: its pod template was edited after it was created (rollout "
-            f"{templates} of one that has one)"
+            f"Deployment {name}: its pod template was edited after it was created: rollout "
+            f"{templates}, a revision has one"
         )
     return None
 

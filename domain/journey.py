@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from domain.commands import Change, eligible
-from domain.gates import Gate
+from domain.gates import Gate, GateMode
 from domain.phases import Phase
-from domain.plan import HOUR, MINUTE, Factor, ServicePlan, SoakPlan
+from domain.plan import HOUR, MINUTE, Factor, ServicePlan
 from domain.policy import Policy, Role
 from domain.quantities import format_duration
 from domain.records import Record
+from domain.soak_plan import SoakPlan
 
 SECOND = timedelta(seconds=1)
 
@@ -88,15 +89,23 @@ def journey(plan: ServicePlan, policy: Policy, change: Change | None) -> tuple[J
         _watch(plan),
         _settle(plan),
     )
-    return tuple(step.with_(gate=_gate_words(plan, step.title)) for step in steps)
+    return tuple(_by_mode(plan, step) for step in steps)
 
 
-def _gate_words(plan: ServicePlan, title: str) -> str:
-    """What a gate's mode means at this step; empty where it acts, as it does before users come."""
-    gate = _GATES.get(title)
-    if title.startswith("canary ") and title.endswith("%"):
+def _by_mode(plan: ServicePlan, step: JourneyStep) -> JourneyStep:
+    """What changes at a step whose gate does not act; the pods before users come are no gate's."""
+    gate = _GATES.get(step.title)
+    if step.title.startswith("canary ") and step.title.endswith("%"):
         gate = Gate.CANARY
-    return plan.gates.words_of(gate) if gate is not None else ""
+    if gate is None:
+        return step
+    step = step.with_(gate=plan.gates.words_of(gate))
+    if plan.gates.mode_of(gate) is not GateMode.OBSERVE or gate in (Gate.TESTS, Gate.SCAN):
+        return step
+    if gate is Gate.CANARY:
+        deadline = plan.pace.step_deadline
+        step = step.with_(expected=deadline, worst=deadline)
+    return step.with_(at_worst="goes on: its gate only observes")
 
 
 def total(steps: tuple[JourneyStep, ...]) -> JourneyTotal:

@@ -31,17 +31,15 @@ from domain.quantities import (
     Whole,
     format_duration,
     format_share,
+    not_shorter,
     parse_duration,
 )
 from domain.records import Record
+from domain.soak_plan import SoakPlan
 
 NAME = r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 SHORTEST_WAIT = timedelta(milliseconds=1)
-# As many as make a canary's step one with traffic.
-PROBED_REQUESTS = 20
-# Well within what one attempt of a poll may last.
-SENDING_SECONDS = 30
 LARGEST_ERROR = 0.2
 # pydantic would take `true` for 1.0, and 1 for `true`.
 Ratio = Annotated[float, Strict(), Field(ge=1, le=1.5)]
@@ -155,59 +153,6 @@ class ScanPlan(Record):
     )
 
 
-class SoakPlan(Record):
-    """Healthy time to be earned in staging."""
-
-    duration: PositiveDuration = Field(default=24 * HOUR, description="healthy time to be earned")
-    window: PositiveDuration = Field(default=30 * MINUTE, description="looked at as a whole")
-    on_unhealthy: Literal["pause", "reset", "credit"] = Field(
-        default="pause", description="an unhealthy window counts nothing, everything, or negative"
-    )
-    deadline: PositiveDuration = Field(default=72 * HOUR, description="give up after so long")
-    min_requests: Whole | None = Field(
-        default=None,
-        ge=0,
-        le=1_000_000,
-        description="a window with fewer earns nothing; default 0, with a probe 20",
-    )
-    probe: Probe | None = Field(
-        default=None, description="sent until a quiet window has min_requests"
-    )
-
-    @model_validator(mode="after")
-    def _can_be_earned(self) -> SoakPlan:
-        _not_shorter("deadline", self.deadline, "duration", self.duration)
-        return self
-
-    @model_validator(mode="after")
-    def _probe_has_an_aim(self) -> SoakPlan:
-        if self.probe is not None and self.min_requests == 0:
-            raise PydanticCustomError(
-                "probe_without_aim",
-                "with min_requests: 0 the probe is never sent; raise min_requests or leave it out",
-            )
-        if self.probe is not None and self.least_requests > SENDING_SECONDS * self.probe.rate:
-            raise PydanticCustomError(
-                "probe_too_slow",
-                "at {rate} requests per second the probe sends {most} in the {seconds} s that it "
-                "has, min_requests is {least}; raise its rate or lower min_requests",
-                {
-                    "rate": f"{self.probe.rate:g}",
-                    "most": int(SENDING_SECONDS * self.probe.rate),
-                    "seconds": SENDING_SECONDS,
-                    "least": self.least_requests,
-                },
-            )
-        return self
-
-    @property
-    def least_requests(self) -> int:
-        """Requests that a window needs to count as healthy."""
-        if self.min_requests is not None:
-            return self.min_requests
-        return PROBED_REQUESTS if self.probe else 0
-
-
 class ApprovalPlan(Record):
     """Who must agree, and how long the evidence stays good."""
 
@@ -291,7 +236,7 @@ class CanaryPlan(Record):
 
     @model_validator(mode="after")
     def _deadline_leaves_time_to_bake(self) -> CanaryPlan:
-        _not_shorter("deadline", self.deadline, "min_bake", self.min_bake)
+        not_shorter("deadline", self.deadline, "min_bake", self.min_bake)
         if self.warm_up >= self.deadline:
             raise PydanticCustomError(
                 "warm_up_too_long",
@@ -314,20 +259,6 @@ class CanaryPlan(Record):
                 {"share": format_share(share), "largest": format_share(LARGEST_ERROR)},
             )
         return share
-
-
-def _not_shorter(name: str, length: timedelta, least: str, floor: timedelta) -> None:
-    if length < floor:
-        raise PydanticCustomError(
-            "deadline_too_short",
-            "{length} is shorter than {least} ({floor}); make {name} at least as long",
-            {
-                "name": name,
-                "least": least,
-                "length": format_duration(length),
-                "floor": format_duration(floor),
-            },
-        )
 
 
 class Limits(Record):

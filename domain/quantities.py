@@ -86,6 +86,21 @@ def format_share(share: float) -> str:
     return f"{Decimal(f'{share * 100:.6g}'):f}%"
 
 
+def not_shorter(name: str, length: timedelta, least: str, floor: timedelta) -> None:
+    """Refuse a length under its floor, naming both."""
+    if length < floor:
+        raise PydanticCustomError(
+            "deadline_too_short",
+            "{length} is shorter than {least} ({floor}); make {name} at least as long",
+            {
+                "name": name,
+                "least": least,
+                "length": format_duration(length),
+                "floor": format_duration(floor),
+            },
+        )
+
+
 def _positive(text: object) -> timedelta:
     length = _bounded(text)
     if length <= timedelta(0):

@@ -7,11 +7,13 @@ from datetime import timedelta
 
 from domain.checks import HttpCheck
 from domain.errors import PermanentFailure
+from domain.gates import Gate, GateMode
 from domain.judge.rules import JudgeRules
 from domain.metrics.plan import MetricsPlan
-from domain.plan import ApprovalPlan, CanaryPlan, Factor, Rehearsal, ServicePlan, SoakPlan, TestPlan
+from domain.plan import ApprovalPlan, CanaryPlan, Factor, Rehearsal, ServicePlan, TestPlan
 from domain.quantities import format_duration
 from domain.records import Record
+from domain.soak_plan import SoakPlan
 
 SECOND = timedelta(seconds=1)
 # The sandbox's users are scraped every 10 planned seconds, and not more often than 20 times a
@@ -26,10 +28,14 @@ SCRAPES_PER_WINDOW = 4
 SHORTEST_WINDOW = timedelta(seconds=0.4)
 # Of production's users.
 STAGING_SHARE = 0.1
+# Of the histograms of the sandbox's versions: nothing of theirs is slower.
+SLOWEST_EDGE = timedelta(seconds=10)
 # Machines (a sandbox's start, pods, Temporal) are never on the clock.
 MACHINE_LIMIT = timedelta(minutes=3)
 LOOSEST = {
     "soak": "1s",
+    "soak_window": "366d",
+    "gates": dict.fromkeys((gate.value for gate in Gate), GateMode.OBSERVE.value),
     "quorum": 0,
     "first_step": 100,
     "steps": 1,
@@ -42,6 +48,11 @@ LOOSEST = {
     "p95": "366d",
     "scan": "critical",
     "approval_expires": "366d",
+    "alpha": "0.0001%",
+    "beta": "20%",
+    "tolerance": 1.5,
+    "warm_up": "366d",
+    "ignored": "99%",
 }
 
 
@@ -83,17 +94,15 @@ def rehearsed(plan: ServicePlan, speed: float) -> ServicePlan:
 
     The code is not run: no unit tests, and checks ask whether the version answers at all.
     """
-    window = plan.soak.window
-    if plan.soak.duration / window > WINDOWS:
-        window = plan.soak.duration / WINDOWS
+    soak = _in_few_windows(plan.soak)
     real = max(SHORTEST_WINDOW, SCRAPES_PER_WINDOW * PLANNED_SCRAPE / speed)
     return plan.with_(
         tests=_answering(plan.tests),
         # The sandbox's versions count by the default convention, whatever the service does.
         metrics=MetricsPlan(),
-        soak=plan.soak.with_(window=window),
+        soak=soak,
         rehearsal=Rehearsal(
-            soak=Factor(planned=max(window, real), real=real),
+            soak=Factor(planned=max(soak.window, real), real=real),
             canary=Factor(planned=speed * SECOND, real=SECOND),
         ),
     )
@@ -104,7 +113,7 @@ def stand_in(plan: ServicePlan, speed: float) -> ServicePlan:
     quick = rehearsed(plan, speed)
     instant = PLANNED_SCRAPE * 3
     return quick.with_(
-        limits=plan.limits.with_(errors=0.99, p95=timedelta(hours=1)),
+        limits=plan.limits.with_(errors=0.99, p95=SLOWEST_EDGE),
         soak=SoakPlan(duration=quick.soak.window, window=quick.soak.window),
         approval=ApprovalPlan(quorum=0),
         canary=CanaryPlan(min_bake=instant, watch=instant, min_requests=1),
@@ -161,6 +170,17 @@ def not_simulated(plan: ServicePlan, asked: ServicePlan, speed: float) -> tuple[
             "theirs, they restart so much more seldom in its hours"
         )
     return tuple(told)
+
+
+def _in_few_windows(soak: SoakPlan) -> SoakPlan:
+    """As many requests per window as the plan's windows together, where nothing sends them."""
+    merged = soak.duration / soak.window / WINDOWS
+    if merged <= 1:
+        return soak
+    least = soak.min_requests
+    if soak.probe is None and least is not None:
+        least = round(least * merged)
+    return soak.with_(window=soak.duration / WINDOWS, min_requests=least)
 
 
 def _answering(tests: TestPlan) -> TestPlan:

@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from domain.canary import judge_rules
+from domain.gates import Gate, GateMode
 from domain.judge.counts import Block
 from domain.judge.decision import judge
 from domain.judge.rules import JudgeRules
@@ -64,6 +65,11 @@ class Change(StrEnum):
     UNKNOWN = "not knowable"
 
 
+# What of the rules is in the evidence itself, not in what is decided upon it.
+GATHERING = (
+    "margins", "rho0", "floors", "pod_votes", "stakes",
+    "warm_up", "warm_up_blocks", "warmed", "suspect_blocks",
+)  # fmt: skip
 # Another verdict than was given; the rest is the same answer, or none.
 CHANGED = (Change.ROLLBACK_GAINED, Change.ROLLBACK_LOST, Change.PROMOTED, Change.HOLDING)
 
@@ -136,13 +142,20 @@ def rejudge(verdicts: Sequence[StoredVerdict], plans: Plans) -> tuple[RejudgedSt
     for step, request in zip(steps, asked, strict=True):
         judged, state = _rejudged(step, request, plans, before)
         done.append(judged)
-        rolled_back = judged.change is Change.ROLLBACK_GAINED
+        rolled_back = _rolls_back(judged, plans.new)
         before = _Before(
             state,
             parted=before.parted or judged.change is not Change.SAME,
             rolled_back_at=judged.weight if rolled_back else before.rolled_back_at,
         )
     return tuple(done)
+
+
+def _rolls_back(judged: RejudgedStep, plan: ServicePlan) -> bool:
+    """Whether the release ends there by the new plan, whose gate may also ask or only observe."""
+    gate = plan.gates.mode_of(Gate.WATCH if judged.watch else Gate.CANARY)
+    said = judged.new is not None and _verdict(judged.new) is Verdict.ROLL_BACK
+    return said and gate is GateMode.ACT
 
 
 def total(releases: Iterable[tuple[tuple[RejudgedStep, ...], bool]]) -> Totals:
@@ -172,7 +185,7 @@ def rules_under(request: ObserveStep, plans: Plans) -> JudgeRules:
     has_stable = request.target.stable is not None
     after = judge_rules(plans.new, request.weight, has_stable=has_stable)
     if plans.old is None:
-        return after
+        return after.model_copy(update={"last_known": request.rules.last_known})
     before = judge_rules(plans.old, request.weight, has_stable=has_stable)
     changed = {
         name: getattr(after, name)
@@ -263,8 +276,7 @@ def _counts_alike(one: ObserveStep, other: ObserveStep) -> bool:
     """Whether evidence that was gathered by one's rules is what the other's had gathered."""
 
     def gathering(step: ObserveStep) -> tuple[object, ...]:
-        rules = step.rules
-        return rules.margins, rules.rho0, rules.floors, rules.pod_votes, step.slow_above
+        return step.slow_above, *(getattr(step.rules, name) for name in GATHERING)
 
     return gathering(one) == gathering(other)
 

@@ -8,9 +8,10 @@ from math import exp, lgamma, log, log1p
 
 from domain.canary import ERRORS, RESTARTS, SLOW, SLOW_SHARE
 from domain.judge.counts import Block, Counts
-from domain.plan import Limits, SoakPlan
+from domain.plan import Limits
 from domain.quantities import format_duration, format_share
 from domain.records import Record
+from domain.soak_plan import SoakPlan
 
 NOTHING = timedelta(0)
 
@@ -164,6 +165,8 @@ class SoakProgress(Record):
             told += f", {format_duration(self.unknown)} not known"
         if self.resets:
             told += f", started again {self.resets} times"
+        if self.drift:
+            told += f", nothing of it counts: drift: {self.drift}"
         return told
 
 

@@ -48,6 +48,8 @@ def _stricter(stored: SoakRecord, old: ServicePlan | None, new: ServicePlan) -> 
     found = []
     if stored.progress.unhealthy and stored.plan.on_unhealthy != new.soak.on_unhealthy:
         found.append("on_unhealthy")
+    if stored.plan.least_requests < new.soak.least_requests:
+        found.append("min_requests")
     if old is not None and old.limits != new.limits:
         found.append("limits")
     return found

@@ -11,6 +11,7 @@ from domain.phases import Phase
 from domain.quantities import format_duration
 from domain.release import ReleaseState, StageRecord
 from starter.story import (
+    held_line,
     present_sentence,
     refusal_line,
     rehearsal_clock,
@@ -156,6 +157,8 @@ def _is_within(line: Line, stage: StageRecord) -> bool:
 def _present(state: ReleaseState, now: datetime) -> Iterator[Line]:
     if sentence := present_sentence(state):
         yield Line(("said", state.phase, sentence), now, INDENT, sentence)
+    if state.held is not None:
+        yield Line(("hold", state.held.name), state.held.since, f"{INDENT}{held_line(state.held)}")
     if state.waiting_for:
         key = ("waiting", state.phase, state.waiting_for)
         yield Line(key, now, f"{INDENT}waiting for {state.waiting_for}{_until(state, now)}")

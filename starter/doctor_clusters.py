@@ -79,8 +79,8 @@ def _metrics(environment: Environment, place: ClusterSettings) -> Examination:
     async def examine() -> list[Check]:
         source = source_at(where)
         try:
-            if not await source.is_ready():
-                return [Check(name, False, f"{where.url} is not ready", fix)]
+            if problem := await source.problem():
+                return [Check(name, False, problem, fix)]
             told = await _requests_of(place, source)
         finally:
             await source.close()

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from starter.figures import HIGHEST, Curve, Dot, Figure, Look
 from starter.markup import visible
+from starter.report_figures import number
 from starter.report_moments import clock_time
 
 WIDTH = 80
@@ -158,7 +159,7 @@ def _reached(figure: Figure, curve: Curve) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.3g}" if value < HIGHEST else f">{HIGHEST:.0e}".replace("e+0", "e")
+    return number(value) if value < HIGHEST else ">1e9"
 
 
 def _when(figure: Figure, dot: Dot) -> str:

@@ -129,11 +129,19 @@ class Figure:
         return not self.low <= value <= self.high
 
 
-def panels_of(steps: Sequence[tuple[str, datetime, datetime]]) -> tuple[Panel, ...]:
-    """Parts of the width by length, so that a short step beside a long one can still be read."""
+def panels_of(
+    steps: Sequence[tuple[str, datetime, datetime]], *, narrow_last: bool = False
+) -> tuple[Panel, ...]:
+    """Parts of the width by length, so that a short step beside a long one can still be read.
+
+    `narrow_last`: the last is as narrow as may be, since no curve runs there.
+    """
     lengths = [max((end - start).total_seconds(), 0.0) for _, start, end in steps]
     total, least = sum(lengths) or 1.0, NARROWEST / max(len(steps), 1)
     shares = [max(length / total, least) for length in lengths]
+    if narrow_last:
+        total = sum(lengths[:-1]) or 1.0
+        shares = [*(max(length / total, least) for length in lengths[:-1]), NARROWEST / 2]
     whole, left, panels = sum(shares) or 1.0, 0.0, []
     for (title, start, end), share in zip(steps, shares, strict=True):
         right = left + share / whole

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from domain.canary import ERRORS
 from domain.environments import Environment
 from domain.faults import FaultKind
+from domain.judge.counts import Counts
 from domain.plan import ServicePlan
 from domain.plan_time import ToldStep, told_in_plan_time
 from domain.quantities import format_duration, format_share
@@ -42,6 +44,13 @@ class Report:
     def canary(self) -> timedelta:
         """How long production's steps and the watch took by the plan's clock."""
         return sum((step.spoken.judgement.elapsed for step in self.steps), timedelta(0))
+
+    @property
+    def judged(self) -> Counts:
+        """Requests that were judged: those of plan time, without what this machine's work took."""
+        return sum(
+            (step.spoken.judgement.counts.get(ERRORS, Counts()) for step in self.steps), Counts()
+        )
 
     @property
     def ending(self) -> str:
@@ -97,6 +106,7 @@ def as_json(report: Report) -> dict[str, object]:
         "canary_seconds": report.canary.total_seconds(),
         "steps": [step.model_dump(mode="json") for step in report.steps],
         "users": {_arm(course, revision): one for revision, one in course.users.items()},
+        "judged": report.judged.model_dump(mode="json"),
         "not_simulated": list(not_simulated(score.plan, score.rehearsed, score.speed)),
     }
 
@@ -131,14 +141,20 @@ def _times(report: Report) -> str:
 
 
 def _users(report: Report) -> Iterator[str]:
-    course = report.course
+    course, judged = report.course, report.judged
     for revision, one in sorted(course.users.items(), key=lambda item: item[0] == course.stable):
         requests, failed = one["requests"], one["failed"]
-        if requests:
-            share = format_share(float(f"{failed / requests:.2g}"))
+        if not requests:
+            continue
+        share = format_share(float(f"{failed / requests:.2g}"))
+        yield (
+            f"Users of the {_arm(course, revision)}, from the release's start to its end: "
+            f"{failed} of {requests} requests failed ({share})"
+        )
+        if revision == _new(course) and judged.canary_requests:
             yield (
-                f"Users of the {_arm(course, revision)}, from the release's start to its end: "
-                f"{failed} of {requests} requests failed ({share})"
+                f"  until its verdicts the judge counted {judged.canary_bad} of "
+                f"{judged.canary_requests}; the rest came while this machine worked"
             )
     if (failing := _declared(report.score)) > 0:
         minute = report.score.users * MINUTE * failing

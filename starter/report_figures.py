@@ -28,10 +28,8 @@ def figures(report: Report) -> tuple[Figure, ...]:
     if not report.steps:
         return ()
     common = frame(report)
-    found = [_weights(report, common)]
-    if common.moments:
-        found += [_against(common), *_proofs(common), *_shares(common)]
-    return tuple(found)
+    found = [_against(common), *_proofs(common), *_shares(common)] if common.moments else []
+    return (*found, _weights(report, common))
 
 
 def without_events(report: Report) -> tuple[str, ...]:
@@ -43,8 +41,8 @@ def without_events(report: Report) -> tuple[str, ...]:
 
 
 def number(value: float) -> str:
-    """Evidence for people: `0.042`, `37.5`, `1.2e-07`."""
-    return f"{value:.3g}"
+    """Evidence for people: `0.042`, `37.5`, `1,900`, `1.2e-07`."""
+    return f"{value:,.0f}" if 1000 <= value < 1e6 else f"{value:.3g}"
 
 
 def _weights(report: Report, common: Frame) -> Figure:

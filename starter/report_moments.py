@@ -102,15 +102,17 @@ def chosen(
 
 
 def _panels(report: Report) -> tuple[Panel, ...]:
+    """One for each step, and one for the way back where there was one."""
     steps = [(step.title, step.start, step.end) for step in report.steps]
-    if steps and report.weights and report.weights[-1].percent == 0:
-        title, start, end = steps[-1]
-        steps[-1] = (title, start, max(report.weights[-1].at, end))
-    return panels_of(steps)
+    back = report.weights[-1:] if report.steps else ()
+    if not back or back[0].percent:
+        return panels_of(steps)
+    end = report.steps[-1].end
+    return panels_of([*steps, ("way back", end, max(back[0].at, end))], narrow_last=True)
 
 
 def _moments(steps: Sequence[Step], panels: Sequence[Panel]) -> Iterator[Moment]:
-    for step, panel in zip(steps, panels, strict=True):
+    for step, panel in zip(steps, panels, strict=False):
         for trace in step.traces:
             silent = {stretch.start for stretch in trace.silences}
             before: datetime | None = None
@@ -121,7 +123,7 @@ def _moments(steps: Sequence[Step], panels: Sequence[Panel]) -> Iterator[Moment]
 
 
 def _bands(steps: Sequence[Step], panels: Sequence[Panel]) -> Iterator[Band]:
-    for step, panel in zip(steps, panels, strict=True):
+    for step, panel in zip(steps, panels, strict=False):
         for trace in step.traces:
             for gap in trace.silences:
                 yield Band(panel.place(gap.start), panel.place(gap.end), "no data")

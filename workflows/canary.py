@@ -126,7 +126,8 @@ class Promoting(Observing):
         self._wait_note(f"a verdict at {weight} %", workflow.now() + length)
         observed_only = self._mode_of(Gate.CANARY) is GateMode.OBSERVE
         observation = await self._observe(weight, length, watch=observed_only)
-        observation = await self._under_load(weight, observation, self._observe)
+        if not observed_only:
+            observation = await self._under_load(weight, observation, self._observe)
         while promotes(observation) and self._state.paused_by is not None:
             self._wait_note(f"resume (paused by {self._state.paused_by.principal})")
             guarded = await self._observe(weight, length, guard=True)
@@ -156,6 +157,9 @@ class Promoting(Observing):
         length = rest if watching else pace.step_deadline
         self._wait_note("the post-promotion watch", workflow.now() + length)
         observation = await self._observe(100, length, watch=watching)
+        over = workflow.now() >= self._since + pace.watch
+        if over and self._mode_of(Gate.WATCH) is not GateMode.OBSERVE:
+            observation = await self._under_load(100, observation, self._observe)
         return await self._conclude(100, observation, watch=True)
 
     async def _settle(self) -> Report:

@@ -29,29 +29,31 @@ class Loading(Deploying):
 
     def __init__(self) -> None:
         super().__init__()
-        # Until when each step's load is judged; None where nobody answered it as declared.
-        self._loads: dict[int, datetime | None] = {}
+        self._since: datetime | None = None
+        # By a step's beginning, until when its load is judged; None: it was not as declared.
+        self._loads: dict[datetime, datetime | None] = {}
 
-    def _is_under_load(self, weight: int) -> bool:
+    def _is_under_load(self) -> bool:
         """Whether the step's load is still to be judged: only a verdict ends such a look early."""
-        until = self._loads.get(weight)
+        until = self._loads.get(self._since) if self._since else None
         return until is not None and workflow.now() < until
 
-    def _as_loaded(self, rules: JudgeRules, weight: int, since: datetime) -> JudgeRules:
+    def _as_loaded(self, rules: JudgeRules, since: datetime) -> JudgeRules:
         """The step's rules; once the load was sent, quiet at its end is all that there will be."""
-        until = self._loads.get(weight)
+        until = self._loads.get(since)
         return rules if until is None else rules_under_load(rules, until - since)
 
     async def _under_load(
         self, weight: int, observation: Observation | None, look: Look
     ) -> Observation | None:
         """Where nothing but requests is missing, send the plan's load and look again meanwhile."""
-        if observation is None or self._load is None or weight in self._loads:
+        since = self._since
+        if observation is None or since is None or self._load is None or since in self._loads:
             return observation
         if not wants_load(observation.judgement) or not workflow.patched("declared-load"):
             return observation
         length = lasts(self._state.request.plan, self._load, weight)
-        self._loads[weight] = until = workflow.now() + length
+        self._loads[since] = until = workflow.now() + length
         self._wait_note(f"the declared load at {weight} %", until)
         sending = self._send(self._load, weight)
         try:
@@ -62,7 +64,7 @@ class Loading(Deploying):
         if self._was_sent(sending):
             await self._give_up(sending)
             return judged
-        self._loads[weight] = None
+        self._loads[since] = None
         # Nobody was asked as declared: that the canary kept quiet says nothing.
         return observation if judged is None or _is_quiet(judged) else judged
 

@@ -40,7 +40,6 @@ class Observing(Loading):
 
     def __init__(self) -> None:
         super().__init__()
-        self._since: datetime | None = None
         self._judge: JudgeState | None = None
         self._last_known: dict[str, LastKnown] = {}
 
@@ -57,7 +56,7 @@ class Observing(Loading):
             ObserveStep(
                 target=target,
                 weight=weight,
-                rules=self._as_loaded(rules, weight, since),
+                rules=self._as_loaded(rules, since),
                 since=since,
                 ends_at=workflow.now() + length,
                 block=plan.pace.block,
@@ -65,7 +64,7 @@ class Observing(Loading):
                 metrics=plan.metrics,
                 state=self._judge,
                 watch=guard or watch,
-                tells=self._tells and not self._is_under_load(weight),
+                tells=self._tells and not self._is_under_load(),
                 told=self._known_reason,
             ),
             queue=cluster_queue(PRODUCTION),

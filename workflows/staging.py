@@ -84,18 +84,12 @@ class Staging(Deploying):
             if self._state.paused_by is not None:
                 self._window_end = None
                 await self._unpaused()
-            if progress.elapsed >= plan.pace.soak_deadline:
-                unearned = closed(
-                    f"soak not earned within {format_duration(plan.pace.soak_deadline)}: "
-                    f"{progress.sentence}; {progress.last}"
-                )
-                problem = await self._pass_gate(Gate.SOAK, unearned)
+            if no := _no_of(progress, plan.pace.soak_deadline):
+                problem = await self._pass_gate(Gate.SOAK, closed(no))
                 if problem is not None:
                     return problem
                 break
             progress = await self._earn_window(progress)
-            if progress.drift:
-                return closed(f"what soaked is not the bundle any more: {progress.drift}")
         await self._leave(STAGING)
         if self._soak_skip is not None:
             reason = self._soak_skip.command.statement.reason
@@ -130,3 +124,14 @@ class Staging(Deploying):
         """Windows join without a gap, unless nobody looked for longer than a window."""
         now = workflow.now()
         return max(self._window_end or now, now - length)
+
+
+def _no_of(progress: SoakProgress, deadline: timedelta) -> str:
+    """Why this soak opens no gate, or an empty string while it may still."""
+    if progress.drift:
+        return f"what soaked is not the bundle any more: {progress.drift}"
+    if progress.elapsed < deadline:
+        return ""
+    return (
+        f"soak not earned within {format_duration(deadline)}: {progress.sentence}; {progress.last}"
+    )

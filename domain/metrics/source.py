@@ -40,8 +40,8 @@ class MetricSource(Protocol):
     async def arm(self, asked: Asked) -> Arm:
         """The arm's series, as counters that rise; PermanentFailure also for too many series."""
 
-    async def is_ready(self) -> bool:
-        """Whether it answers at all, with the credentials it was given; never raises."""
+    async def problem(self) -> str | None:
+        """Why it does not answer at all with the credentials it was given; None: it does."""
 
     async def close(self) -> None:
         """Close the connections."""

@@ -6,9 +6,15 @@ from typing import cast
 import pytest
 
 from domain.commands import Change, Command, CommandName, Statement
-from domain.errors import ReleaseError
+from domain.errors import PermanentFailure, ReleaseError
 from domain.evidence import Evidence
-from domain.steps import FrozenEvidence, RevisionRequest, Verification, VerifyCommand
+from domain.steps import (
+    FreezeEvidence,
+    FrozenEvidence,
+    RevisionRequest,
+    Verification,
+    VerifyCommand,
+)
 from tests.support.platform_world import SandboxWorld
 from tests.support.world import AUTHOR, change_of
 
@@ -202,3 +208,21 @@ async def test_a_role_is_never_taken_for_granted_while_the_policy_cannot_be_read
     world.lose_policy()
     with pytest.raises(ReleaseError):
         await verified(world, CommandName.RESUME, "olaf")
+
+
+async def test_a_soak_of_another_bundle_never_becomes_evidence(world: SandboxWorld) -> None:
+    target, frozen = await opened(world)
+    evidence = await world.archive.load_record(target.bundle, frozen.record, Evidence)
+    other = await world.bundle("v3")
+    soaked = evidence.soak.progress.with_(bundle=str(other))
+    request = FreezeEvidence(
+        target=target,
+        image=evidence.image,
+        change=evidence.change,
+        records=(),
+        soak=evidence.soak.with_(progress=soaked),
+        rehearsal=evidence.rehearsal,
+        expires_in=HOUR,
+    )
+    with pytest.raises(PermanentFailure, match=f"the soak is of {other}, not of {target.bundle}"):
+        await world.control.do("freeze_evidence", request)

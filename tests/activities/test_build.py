@@ -11,9 +11,10 @@ from activities.build import KeptTests
 from domain.bundle import BundleReference
 from domain.environments import RELEASE_ENVIRONMENTS
 from domain.errors import NotFound, PermanentFailure
-from domain.plan import BuildPlan, SoakPlan, TestPlan
+from domain.plan import BuildPlan, TestPlan
 from domain.records import digest_of
 from domain.release import ReleaseRequest
+from domain.soak_plan import SoakPlan
 from domain.steps import BuildRequest, BuiltImage, BundleRequest, StoredBundle, UnitTestOutcome
 from tests.support.git import Worktree
 from tests.support.isa_user import run

@@ -6,15 +6,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+from activities.canary import Canary
 from activities.demand import Demand
 from clients.cluster import Cluster
 from clients.sources import source_at
+from domain.canary import judge_rules
+from domain.judge.verdict import Reason, Verdict
 from domain.metrics.places import PrometheusPlace
 from domain.metrics.templates import ISTIO, OTEL_HTTP
+from domain.observed import ObservedBlocks, recompute
 from domain.samples import Samples, Span
-from domain.steps import RevisionRequest
+from domain.steps import ObserveStep, RevisionRequest
 from tests.support.platform_world import SandboxWorld
 from tests.support.sandbox import eventually
+from tests.support.site import named_activities
+from tests.support.source_doubles import source_double
 
 SCRAPE = timedelta(milliseconds=100)
 SLOW = timedelta(milliseconds=500)
@@ -54,6 +60,60 @@ async def test_nothing_younger_than_the_sources_lag_is_judged(world: SandboxWorl
         samples = await read(demand, target.revision, since)
     assert samples.blocks
     assert samples.until <= now - lag + SCRAPE
+
+
+async def test_a_source_that_answers_late_is_not_called_silent_for_that(
+    world: SandboxWorld,
+) -> None:
+    target = await serving(world)
+    rules = judge_rules(world.plan, 100, has_stable=False)
+    now, lag = datetime.now(UTC), timedelta(seconds=1)
+    request = ObserveStep(
+        target=target,
+        weight=100,
+        rules=rules.model_copy(update={"stale_after": timedelta(milliseconds=200)}),
+        since=now,
+        ends_at=now + timedelta(seconds=30),
+        block=world.plan.pace.block,
+        slow_above=SLOW,
+        state=None,
+    )
+    async with demand_in(world, lag) as demand:
+        activities = named_activities([Canary(demand, world.archive).observe_step])
+        observation = await activities.do("observe_step", request)
+    assert observation.judgement.verdict is Verdict.PROMOTE, observation.judgement.sentence
+    record = await world.archive.load_record(target.bundle, observation.record, ObservedBlocks)
+    assert record.step.rules.stale_after == lag + 3 * SCRAPE
+    assert recompute(record, ()).differences == ()
+
+
+async def test_a_source_that_refuses_us_holds_and_is_named(world: SandboxWorld) -> None:
+    """An expired token or certificate says nothing of the canary: no rollback, no promotion."""
+    target = await serving(world)
+    now = datetime.now(UTC)
+    request = ObserveStep(
+        target=target,
+        weight=100,
+        rules=judge_rules(world.plan, 100, has_stable=False),
+        since=now - timedelta(minutes=1),
+        ends_at=now + timedelta(seconds=1),
+        block=world.plan.pace.block,
+        slow_above=SLOW,
+        state=None,
+    )
+    place = world.settings.cluster(world.production.environment)
+    async with source_double("prometheus") as double:
+        double.status = 401
+        cluster = await Cluster.connect(place.kubeconfig, place.context, place.namespace)
+        source = source_at(PrometheusPlace(url=double.url))
+        demand = Demand(cluster, source, SCRAPE)
+        activities = named_activities([Canary(demand, world.archive).observe_step])
+        judgement = (await activities.do("observe_step", request)).judgement
+        await source.close()
+        await cluster.close()
+    assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, Reason.no_data)
+    assert "answered 401" in judgement.sentence
+    assert "check the credentials of this environment" in judgement.sentence
 
 
 async def test_the_source_is_not_asked_before_a_block_can_close(world: SandboxWorld) -> None:

@@ -176,6 +176,17 @@ async def another_stable(world: SandboxWorld, target: RevisionRequest) -> Revisi
     return target.with_(stable=other)
 
 
+async def soak_of_another_bundle(world: SandboxWorld, target: RevisionRequest) -> RevisionRequest:
+    """Signed as it stands, by somebody who did not look closely."""
+    proof = proof_of(target)
+    evidence = await world.archive.load_record(target.bundle, proof.evidence, Evidence)
+    other = evidence.soak.progress.with_(bundle="registry/isa/album@sha256:0000")
+    foreign = evidence.with_(soak=evidence.soak.with_(progress=other))
+    record = await world.archive.store_record(target.bundle, "evidence", foreign, "foreign")
+    again = await re_signed(world, target, "ben", evidence=record.digest)
+    return target.with_(proof=again.with_(evidence=record))
+
+
 REFUSALS: list[tuple[Spoil, str]] = [
     (no_proof, "shows no approval for production"),
     (no_approval, r"1 more approval\(s\) of 1 needed"),
@@ -198,6 +209,7 @@ REFUSALS: list[tuple[Spoil, str]] = [
     (another_environment, "asks production's worker to write to staging"),
     (long_expired, "the approval of release-album-1 expired at"),
     (just_expired, "the approval of release-album-1 expired at"),
+    (soak_of_another_bundle, "the soak is of registry/isa/album@sha256:0000, not of"),
     (another_stable, "says that album-0123456789 serves, the approved evidence says nobody"),
 ]
 

@@ -13,9 +13,9 @@ from activities.failures import NotYet
 from activities.load import Sender
 from clients.cluster import Cluster
 from domain.errors import TransientFailure
-from domain.plan import SoakPlan
 from domain.probes import Probe
 from domain.soak import SoakWindow
+from domain.soak_plan import SoakPlan
 from domain.steps import EarnWindow, RevisionRequest
 from tests.support.platform_world import SandboxWorld, running_site
 from tests.support.sandbox import eventually

@@ -167,7 +167,7 @@ async def test_nobody_listening_is_transient_and_named() -> None:
         client = Prometheus(f"http://127.0.0.1:{free.getsockname()[1]}")
         with pytest.raises(TransientFailure, match=r"http://127\.0\.0\.1:\d+ did not answer"):
             await ask(client)
-        assert not await client.is_ready()
+        assert await client.problem()
         await client.close()
 
 
@@ -192,9 +192,9 @@ async def test_a_socket_that_accepts_and_never_answers_is_given_up_in_time() -> 
 
 async def test_readiness_is_the_servers_own(client: Prometheus, double: PrometheusDouble) -> None:
     double.text = "Prometheus Server is Ready."
-    assert await client.is_ready()
+    assert await client.problem() is None
     double.status = 503
-    assert not await client.is_ready()
+    assert await client.problem()
 
 
 async def test_a_path_prefix_and_headers_reach_the_server(double: PrometheusDouble) -> None:
@@ -260,7 +260,7 @@ async def test_the_sandboxes_users_convict_the_bad_version_and_acquit_the_good_o
     async with running_platform(tmp_path, traffic={"production": 40}) as platform:
         await deploy(platform, "production:errors=20%")
         client = Prometheus(platform.prometheus_urls["production"])
-        assert await client.is_ready()
+        assert await client.problem() is None
         length = timedelta(seconds=platform.environments["production"].scrape_seconds)
         bad = await verdict_on(client, "v3", length)
         assert bad.verdict is Verdict.ROLL_BACK, bad.sentence

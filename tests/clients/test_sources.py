@@ -208,7 +208,7 @@ async def test_a_refusal_is_one_of_our_two_kinds_and_says_why(
     assert advice in said
     assert "the reason" in said
     assert double.url in said
-    assert not await source.is_ready()
+    assert await source.problem()
 
 
 async def test_its_wish_to_wait_is_kept(source: MetricSource, double: SourceDouble) -> None:
@@ -240,11 +240,11 @@ async def test_nobody_listening_is_transient(double: SourceDouble, tmp_path: Pat
         double.url = f"http://127.0.0.1:{free.getsockname()[1]}"
         async with client_of(place_of(double, tmp_path)) as source:
             assert "did not answer" in str(await failure(source, TransientFailure))
-            assert not await source.is_ready()
+            assert await source.problem()
 
 
 async def test_it_says_when_it_is_ready(source: MetricSource) -> None:
-    assert await source.is_ready()
+    assert await source.problem() is None
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-5"])
@@ -322,9 +322,11 @@ async def secured(
 
 
 async def test_tls_with_an_own_authority_and_a_clients_certificate(
-    secured: tuple[SourceDouble, Authority], tmp_path: Path
+    secured: tuple[SourceDouble, Authority], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     double, authority = secured
+    others = Authority(tmp_path / "others", "others").certificate
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(others))  # the place's own word counts
     pair = authority.client("tidegate")
     files = {
         "ca_file": authority.certificate,
@@ -333,7 +335,7 @@ async def test_tls_with_an_own_authority_and_a_clients_certificate(
     }
     async with client_of(place_of(double, tmp_path, **files)) as source:
         assert (await source.arm(asked(CANARY, 3))).counts
-        assert await source.is_ready()
+        assert await source.problem() is None
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused_by_name(
@@ -394,7 +396,7 @@ async def test_a_server_without_a_path_for_readiness_is_asked_a_question(tmp_pat
     async with source_double("prometheus") as double:
         double.status = 404
         async with client_of(place_of(double, tmp_path)) as source:
-            assert not await source.is_ready()
+            assert await source.problem()
     assert double.paths == ["/-/ready", "/api/v1/query"]
 
 

@@ -115,8 +115,8 @@ def test_a_second_pod_template_is_drift_whatever_it_says() -> None:
     assert drift(live, wanted) is None
     live["metadata"]["annotations"][TEMPLATES_SEEN] = "2"
     assert drift(live, wanted) == (
-        "Deployment album-1: its pod template was edited after it was created (rollout 2 of one "
-        "that has one)"
+        "Deployment album-1: its pod template was edited after it was created: rollout 2, a "
+        "revision has one"
     )
 
 

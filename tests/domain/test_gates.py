@@ -65,6 +65,18 @@ def test_the_journey_shows_where_a_gate_does_not_act(gate: Gate, titles: list[st
     }
 
 
+def test_a_canary_that_is_only_observed_takes_its_deadline_and_goes_on() -> None:
+    observing = journey(
+        plan(gates=dict.fromkeys(("soak", "canary", "watch"), OBSERVE)), policy(), None
+    )
+    steps = {step.title: step for step in observing}
+    deadline = plan().pace.step_deadline
+    assert (steps["canary 10 %"].expected, steps["canary 10 %"].worst) == (deadline, deadline)
+    for title in ("soak", "canary 50 %", "watch"):
+        assert steps[title].at_worst == "goes on: its gate only observes"
+    assert steps["canary pods"].at_worst == "rolls back"
+
+
 def test_a_note_says_who_went_on_and_why_or_that_nobody_was_asked() -> None:
     note = GateNote(gate=Gate.SOAK, mode=OBSERVE, sentence="2 h of 24 h earned", at=NOON)
     assert note.words == "the soak gate only observes; it would have stopped: 2 h of 24 h earned"

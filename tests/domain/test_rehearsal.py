@@ -70,6 +70,8 @@ def test_the_soak_is_watched_in_few_windows_with_some_scrapes_each() -> None:
     assert on_clock.pace.soak <= timedelta(seconds=10)
     told = not_simulated(WRITTEN, on_clock, SPEED)
     assert any("2h each in place of 30m" in one for one in told)
+    least = plan(soak={"min_requests": 20})
+    assert rehearsed(least, SPEED).soak.min_requests == 80
     few = plan(soak={"duration": "2h", "window": "30m"})
     assert rehearsed(few, SPEED).soak.window == timedelta(minutes=30)
 

@@ -105,6 +105,18 @@ def test_a_rollback_that_the_other_rules_do_not_make_goes_on_holding() -> None:
     assert total([(steps, False)]).changes[Change.ROLLBACK_LOST] == 1
 
 
+def test_a_release_that_went_on_because_its_gate_only_observed_ends_where_the_gate_acts() -> None:
+    release = PastRelease(limits={"errors": "0.3%"}, gates={"canary": "observe"})
+    release.take(50)
+    release.take(100, canary_bad=(8,), requests=1000)
+    release.take(100, watch=True)
+    strict = under(release, limits={"errors": "0.3%"})
+    assert changes(strict) == [Change.SAME, Change.SAME, Change.UNKNOWN]
+    assert strict[2].unknown == ("not reached: the new rules had rolled back at 100 %",)
+    loose = under(release, limits={"errors": "0.3%"}, gates={"canary": "observe"})
+    assert changes(loose) == [Change.SAME] * 3
+
+
 def test_a_hold_and_the_look_after_it_are_one_step() -> None:
     release = PastRelease()
     whole = release.take(10)
@@ -165,6 +177,17 @@ def test_a_step_alone_is_judged_only_by_rules_that_count_alike() -> None:
     (lost,) = rejudge([second], Plans(release.plan, plan(limits={"p95": "250ms"})))
     assert (lost.new, lost.change) == (None, Change.UNKNOWN)
     assert "the blocks of the steps before it are not among the records" in lost.unknown[-1]
+
+
+def test_another_alpha_rolls_back_earlier_and_one_step_alone_can_be_judged_by_it() -> None:
+    release = PastRelease()
+    release.take(10)
+    second = release.take(50, canary_bad=(3,))
+    (step,) = rejudge([second], Plans(release.plan, plan(canary={"alpha": "20%"})))
+    assert step.old.judgement.verdict is Verdict.ROLL_BACK
+    assert step.change is Change.EARLIER
+    (lost,) = rejudge([second], Plans(release.plan, plan(canary={"tolerance": 1.0})))
+    assert (lost.new, lost.change) == (None, Change.UNKNOWN)
 
 
 def test_only_what_the_new_plan_says_otherwise_is_otherwise() -> None:

@@ -93,6 +93,16 @@ def test_another_port_of_a_pod_does_not_say_when_its_counters_were_absent() -> N
     assert sum(one.canary_requests for one in errors(read(old, None, 3))) == 4
 
 
+def test_another_port_of_a_pod_does_not_say_that_its_counters_were_scraped() -> None:
+    missed = Arm(
+        buckets=(requests("c", [0, 10, None, 30]),),
+        up=(up("c", [1, 1, 1, 1], instance="9000"), up("c", [1, 1, 0, 1])),
+    )
+    samples = read(missed, None, 4)
+    assert [one.canary_requests for one in errors(samples)] == [0, 10, 20]
+    assert samples.blocks[-1].end - samples.blocks[-1].start == 2 * LENGTH
+
+
 def test_without_requests_nothing_was_slow() -> None:
     quiet = Arm(up=(up("c", [1, 1, 1]),))
     span = Span.following(SINCE, SINCE, SINCE + 3 * LENGTH, LENGTH)

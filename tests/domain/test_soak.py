@@ -8,7 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.soak import NOTHING, SoakProgress, SoakWindow, exceeds
+from domain.judge.counts import Block, Counts
+from domain.plan import Limits
+from domain.soak import (
+    NOTHING,
+    SoakProgress,
+    SoakRecord,
+    SoakWindow,
+    exceeds,
+    known_time,
+    problem_of,
+    requests_in,
+)
+from domain.soak_plan import SoakPlan
+from tests.support.release_records import NOON
 
 HOUR = timedelta(hours=1)
 WINDOW = timedelta(minutes=30)
@@ -92,6 +105,57 @@ def test_the_sentence_tells_what_is_earned_what_was_unhealthy_and_how_often_it_b
     assert last.sentence == (
         "30m of 1d healthy time earned, 1 of 3 windows unhealthy, started again 1 times"
     )
+
+
+@pytest.mark.parametrize("rule", ["pause", "reset", "credit"])
+def test_what_is_not_known_earns_nothing_and_costs_nothing(rule: str) -> None:
+    earned = SoakProgress(goal=24 * HOUR, earned=10 * HOUR)
+    blind = SoakWindow(length=HOUR, healthy=False, unknown=HOUR, sentence="no metrics")
+    after = earned.add(blind, rule)
+    assert (after.earned, after.unhealthy, after.resets) == (10 * HOUR, 0, 0)
+    assert (after.elapsed, after.unknown) == (HOUR, HOUR)
+    assert after.sentence == "10h of 1d healthy time earned, 1h not known"
+    partly = SoakWindow(length=HOUR, healthy=True, unknown=HOUR / 4, sentence="healthy")
+    assert after.add(partly, rule).earned == 10.75 * HOUR
+
+
+def test_a_window_that_lasted_longer_earns_no_more_than_the_goal() -> None:
+    nearly = SoakProgress(goal=HOUR, earned=0.9 * HOUR)
+    assert nearly.add(window(healthy=True, length=HOUR), "pause").earned == HOUR
+
+
+def test_a_window_of_another_bundle_counts_for_nothing() -> None:
+    progress = SoakProgress(goal=24 * HOUR, earned=23 * HOUR, bundle="album@sha256:1")
+    own = window(healthy=True).with_(bundle="album@sha256:1")
+    assert progress.add(own, "pause").earned == 23.5 * HOUR
+    foreign = progress.add(own.with_(bundle="album@sha256:2"), "pause")
+    assert foreign.earned == NOTHING
+    assert foreign.drift == "the window is of album@sha256:2"
+
+
+def test_a_record_says_whose_soak_it_is() -> None:
+    progress = SoakProgress(goal=HOUR, earned=HOUR, bundle="album@sha256:1")
+    record = SoakRecord(plan=SoakPlan(), progress=progress)
+    assert record.is_of("album@sha256:1")
+    assert not record.is_of("album@sha256:2")
+
+
+def block(minutes: float, after: float = 0, **counts: Counts) -> Block:
+    start = NOON + timedelta(minutes=after)
+    return Block(start=start, end=start + timedelta(minutes=minutes), counts=dict(counts))
+
+
+def test_an_outage_of_the_source_is_not_known_time_but_what_it_bridges_is_judged() -> None:
+    bad = Counts(canary_requests=100, canary_bad=50, stable_requests=0, stable_bad=0)
+    fine = Counts(canary_requests=100, canary_bad=0, stable_requests=0, stable_bad=0)
+    blocks = [block(1, errors=fine), block(60, 1, errors=fine), block(1, 61, errors=fine)]
+    assert known_time(blocks) == timedelta(minutes=2)
+    assert requests_in(blocks) == 300
+    assert problem_of(blocks, Limits()) is None
+    blocks[1] = block(60, 1, errors=bad)
+    assert problem_of(blocks, Limits()) == "50 of 300 requests errors (16.67%, limit 1%)"
+    assert problem_of([block(1, restarts=bad)], Limits()) == "50 container restarts"
+    assert problem_of([block(1, slow=bad)], Limits()) == "50 of 100 requests slow (50%, limit 5%)"
 
 
 @given(st.integers(0, 10_000), st.integers(0, 10_000))

@@ -8,16 +8,21 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.gates import Gate, GateMode
 from domain.policy import Policy, violations
 from domain.tightening import tightened
 from tests.support.release_records import plan
 
 NOT_A_NUMBER = {("rehearsal",), ("canary", "steps"), ("tests", "unit")}
+# What can be looser than a floor is in it.
+WRITTEN = plan(canary={"warm_up": "2m", "floors": {"errors": "1%"}})
 hours = st.integers(1, 100).map(lambda count: timedelta(hours=count))
 minutes = st.integers(1, 100).map(lambda count: timedelta(minutes=count))
 FLOORS = st.fixed_dictionaries(
     {
         "soak": hours,
+        "soak_window": minutes,
+        "gates": st.fixed_dictionaries({gate.value: st.sampled_from(GateMode) for gate in Gate}),
         "quorum": st.integers(0, 5),
         "first_step": st.integers(1, 100),
         "steps": st.integers(1, 5),
@@ -30,13 +35,18 @@ FLOORS = st.fixed_dictionaries(
         "p95": st.integers(1, 5000).map(lambda count: timedelta(milliseconds=count)),
         "scan": st.sampled_from(["critical", "high"]),
         "approval_expires": hours,
+        "alpha": st.floats(0.0001, 0.2),
+        "beta": st.floats(0.0001, 0.2),
+        "tolerance": st.floats(1, 1.5),
+        "warm_up": minutes,
+        "ignored": st.floats(0.0001, 0.2),
     }
 )
 
 
 @given(floors=FLOORS)
 def test_a_tightened_plan_is_under_no_floor_that_a_number_can_reach(floors: dict[str, Any]) -> None:
-    policy, old = Policy(floors=floors), plan()
+    policy, old = Policy(floors=floors), WRITTEN
     strict = tightened(old, policy)
     assert {one.where for one in violations(strict.plan, policy)} <= NOT_A_NUMBER
     assert {one.where for one in strict.left} <= NOT_A_NUMBER
@@ -47,11 +57,13 @@ def test_a_tightened_plan_is_under_no_floor_that_a_number_can_reach(floors: dict
 
 @given(floors=FLOORS)
 def test_a_tightened_plan_is_nowhere_looser_than_it_was(floors: dict[str, Any]) -> None:
-    old = plan()
+    old = WRITTEN
     new = tightened(old, Policy(floors=floors)).plan
     # What the old plan promised is a policy that the new plan keeps.
     kept = {
         "soak": old.soak.duration,
+        "soak_window": old.soak.window,
+        "gates": old.gates.model_dump(),
         "quorum": old.approval.quorum,
         "min_bake": old.canary.min_bake,
         "deadline": old.canary.deadline,
@@ -62,6 +74,10 @@ def test_a_tightened_plan_is_nowhere_looser_than_it_was(floors: dict[str, Any]) 
         "p95": old.limits.p95,
         "scan": old.scan.block,
         "approval_expires": old.approval.expires,
+        "alpha": old.canary.alpha,
+        "beta": old.canary.beta,
+        "tolerance": old.canary.tolerance,
+        "ignored": 0.01,
     }
     assert {one.where for one in violations(new, Policy(floors=kept))} <= NOT_A_NUMBER
 

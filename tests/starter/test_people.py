@@ -14,6 +14,7 @@ from clients.ssh_signature import AllowedKey, verify
 from domain.commands import APPROVAL_NAMESPACE, RESOLUTIONS, CommandName
 from domain.environments import CONTROL_QUEUE, rollback_id
 from domain.evidence import Evidence
+from domain.holds import Hold
 from domain.phases import Outcome, Phase
 from tests.support.cli import Cli
 from tests.support.gate import EXPIRES_AT
@@ -269,3 +270,59 @@ async def test_a_statement_for_an_unknown_command_names_the_known_ones(
     done = await cli.run("evidence", "album", "--statement", "aprove")
     assert done.code == 2
     assert "approve, reject" in done.err
+
+
+HELD = Hold(
+    phase=Phase.CANARY,
+    weight=10,
+    reason="stable_bad",
+    sentence="Holding on errors: stable is over the limit",
+    since=datetime(2026, 3, 1, 12, tzinfo=UTC),
+)
+
+
+async def test_a_promote_names_the_hold_that_was_looked_at(
+    cli: Cli, waiting: Release, key: KeyFile
+) -> None:
+    await waiting.becomes(phase=Phase.CANARY, held=HELD)
+    reasoned = ("--reason", "the canary is the fix")
+    done = await cli.run("promote", "album", *reasoned, "--key", str(key.path))
+    assert (done.code, done.out) == (0, "promote by alice\n"), done.err
+    (accepted,) = (await waiting.now()).commands
+    statement = accepted.command.statement
+    assert (statement.held, statement.evidence) == (HELD.name, None)
+    assert statement.held == "canary 10 % stable_bad since 2026-03-01T12:00:00.000+00:00"
+
+
+async def test_what_keygen_signs_of_a_promote_is_about_the_hold_too(
+    cli: Cli, waiting: Release, key: KeyFile, tmp_path: Path
+) -> None:
+    await waiting.becomes(phase=Phase.CANARY, held=HELD)
+    printed = await cli.run("evidence", "album", "--statement", "promote", "--reason", "the fix")
+    assert f'"held":"{HELD.name}"' in printed.out
+    said, signature = tmp_path / "promote", tmp_path / "promote.sig"
+    said.write_text(printed.out)
+    signature.write_text(keygen_sign(key, printed.out.encode(), APPROVAL_NAMESPACE))
+    files = ("--signature", str(signature), "--statement", str(said), "--as", "alice")
+    done = await cli.run("promote", "album", "--reason", "the fix", *files)
+    assert done.code == 0, done.err
+    assert (await waiting.now()).commands[0].command.statement.held == HELD.name
+
+
+async def test_nothing_is_promoted_while_nothing_is_held(
+    cli: Cli, waiting: Release, key: KeyFile
+) -> None:
+    await waiting.becomes(phase=Phase.CANARY)
+    done = await cli.run("promote", "album", "--reason", "hurry", "--key", str(key.path))
+    assert done.code == 4
+    assert "holds for nothing that a person could promote; it is in canary" in done.err
+    assert (await waiting.now()).commands == ()
+
+
+async def test_a_hold_is_shown_with_what_a_person_can_do(cli: Cli, waiting: Release) -> None:
+    await waiting.becomes(phase=Phase.CANARY, held=HELD)
+    done = await cli.run("status", "album")
+    assert "(stable bad): a release manager can promote it" in done.out
+    await waiting.becomes(phase=Phase.CANARY, held=HELD.with_(reason="no_data"))
+    done = await cli.run("status", "album")
+    assert "(no data): nobody can promote it" in done.out

@@ -65,6 +65,7 @@ def test_steps_times_and_users_by_arm_are_told_by_the_plans_clock() -> None:
         "Users of the old version, from the release's start to its end: 3 of 3000 requests failed "
         "(0.1%)",
     ]
+    assert any("until its verdicts the judge counted 0 of 1800;" in line for line in told)
     assert any(line.startswith("Not simulated: the service's code") for line in told)
 
 

@@ -127,12 +127,14 @@ async def test_a_page_is_written_whole_or_not_at_all(cli: Cli, tmp_path: Path) -
         await kept.keep(BAD)
         page = tmp_path / "report.html"
         first = await cli.run("report", str(kept.bundle), "--html", str(page))
-        content = page.read_bytes()
+        content, before = page.read_bytes(), page.stat().st_ino
         again = await cli.run("report", str(kept.bundle), "--html", str(page))
         nowhere = await cli.run("report", str(kept.bundle), "--html", str(tmp_path / "no" / "x"))
         taken = await cli.run("report", str(kept.bundle), "--html", str(tmp_path))
     assert (first.code, first.out) == (0, f"written: {page} ({len(content) / 1024:.0f} KiB)\n")
     assert (again.code, page.read_bytes() == content) == (0, True)
+    # Another file under the same name: the old one was never written into.
+    assert page.stat().st_ino != before
     for refused in (nowhere, taken):
         assert refused.code == 2
         assert "cannot be written" in refused.err

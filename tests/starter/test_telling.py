@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from domain.commands import AcceptedCommand, RefusedCommand
+from domain.holds import Hold
 from domain.phases import Outcome, Phase
 from domain.release import ReleaseState
 from domain.soak import SoakProgress
@@ -225,3 +226,10 @@ def test_a_new_day_is_announced_by_its_date() -> None:
         f"{noon} two",
     ]
     assert calendar.lines(Event(tomorrow, "three")) == [f"{noon} three"]
+
+
+def test_a_hold_is_one_line_with_what_a_person_can_do() -> None:
+    held = Hold(phase=Phase.CANARY, weight=10, reason="both_bad", sentence="", since=NOON)
+    now = state(phase=Phase.CANARY, stages=(stage(Phase.CANARY),), held=held)
+    (line,) = [one for one in told(now, now) if "held at" in one]
+    assert line.endswith("(both bad): a release manager can promote it")

@@ -72,14 +72,14 @@ class SandboxWorld(World):
 
 @asynccontextmanager
 async def running_world(
-    directory: Path, checkout: Path, rendered: Rendered
+    directory: Path, checkout: Path, rendered: Rendered, *, speed: float = SPEED
 ) -> AsyncIterator[SandboxWorld]:
     """The platform with everybody's clients and activities, closed at the end."""
     people = People(directory / "keys")
     policy = PolicyRepository(directory / "policy", people)
     async with AsyncExitStack() as stack:
         platform = await stack.enter_async_context(
-            running_platform(directory / "platform", speed=SPEED, traffic=TRAFFIC)
+            running_platform(directory / "platform", speed=speed, traffic=TRAFFIC)
         )
         settings = _settings(platform, directory, policy)
         registry = await stack.enter_async_context(worker._registry(settings))

@@ -92,6 +92,7 @@ class World:
     refused_actors: set[str] = field(default_factory=set)
     looking_at: Opinion = field(init=False)
     held: Hold | None = None
+    answers_at_once: bool = False
     _scripts: dict[str, list[Any]] = field(default_factory=dict)
     _triggers: list[_Trigger] = field(default_factory=list)
     _opinions: dict[tuple[int, bool], Step] = field(default_factory=dict)

@@ -267,6 +267,8 @@ class Staging(Deploying):
             await self._world.called("earn_window begins", asked)
         poll(asked.length)
         healthy = await self._called("earn_window", asked)
+        if isinstance(healthy, SoakWindow):
+            return healthy
         return SoakWindow(
             length=asked.length,
             healthy=healthy is not False,
@@ -311,7 +313,8 @@ class Production(Deploying):
         early = asked.tells and not final and is_news(judgement, asked.told)
         whole = asked.ends_at - activity.info().scheduled_time
         lasts = whole if patient else asked.rules.min_bake
-        poll(asked.block if quick else asked.rules.silent_after if early else lasts)
+        if not self._world.answers_at_once:
+            poll(asked.block if quick else asked.rules.silent_after if early else lasts)
         return Observation(
             judgement=judgement,
             state=asked.state or _seen(start(asked.rules, METRICS, asked.since)),

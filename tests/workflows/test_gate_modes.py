@@ -139,6 +139,9 @@ class TestAsking:
         assert [v.by for v in state.verdicts] == ["rita", "rita", "rita", None]
         assert "the canary gate asks, PROMOTE says the judge" in state.verdicts[0].sentence
         assert "watch 10 %" in world.steps
+        # Holds of a canary that a person is asked about already are not told beside it.
+        watched = [c.asked for c in world.calls if c.name == "observe_step" and c.asked.watch]
+        assert [one.tells for one in watched] == [False, False, False, True]
 
     async def test_a_worse_canary_stays_where_it_is_until_somebody_aborts(
         self, world: World

@@ -11,10 +11,11 @@ from domain.errors import PermanentFailure
 from domain.judge.rules import OnQuiet
 from domain.judge.verdict import Reason, Verdict
 from domain.load import LoadReport, Tally
-from domain.phases import Outcome
+from domain.phases import Outcome, Phase
 from domain.steps import ObserveStep
 from tests.support.release_records import plan, request
 from tests.support.release_world import World
+from tests.workflows.test_holding import length_of
 
 HOLD, BACK, GOOD = Verdict.HOLD, Verdict.ROLL_BACK, Verdict.PROMOTE
 LOAD = {"on_quiet": "synthetic", "load": {"path": "/api/v1/albums", "rate": 5}}
@@ -102,3 +103,18 @@ async def test_without_a_declared_load_nothing_changes(world: World) -> None:
     assert (await world.release()).outcome is Outcome.RELEASED
     assert loads(world) == []
     assert looks(world, 10)[1].ends_at - looks(world, 10)[1].since >= timedelta(minutes=40)
+
+
+async def test_a_quiet_watch_gets_a_load_of_its_own(quiet: World) -> None:
+    quiet.canary_at(100).says((HOLD, Reason.needs_load))
+    quiet.canary_at(100, watch=True).says(*[(HOLD, Reason.no_traffic)] * 2)
+    state = await quiet.release()
+    assert state.outcome is Outcome.RELEASED
+    assert loads(quiet) == [100, 100]
+    assert length_of(state, Phase.WATCH) >= quiet.request.plan.canary.watch
+    begun = sorted({one.since for one in looks(quiet, 100)})
+    assert len(begun) == 2
+    last = looks(quiet, 100)[-1]
+    assert last.since == begun[-1]
+    assert last.rules.deadline > timedelta(0)
+    assert last.rules.on_quiet is OnQuiet.advance

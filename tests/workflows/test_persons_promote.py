@@ -44,6 +44,8 @@ async def test_a_held_step_is_taken_by_a_person_with_a_reason_and_only_that_one(
     assert "promotion-10" in {record.kind for record in state.records}
     (kept,) = [call.asked for call in world.calls if call.name == "record_promotion"]
     assert (kept.accepted.principal, kept.held.reason) == ("rita", reason)
+    names = [f"{c.name} {getattr(c.asked, 'weight', '')}" for c in world.calls]
+    assert names.index("record_promotion 10") < names.index("shift_traffic 50")
     assert state.held is None
 
 
@@ -131,6 +133,25 @@ class TestRefused:
         assert why.startswith("it is about canary 10 % stable_bad since")
         assert "held now is canary 50 % stable_bad since" in why
         assert [v.by for v in state.verdicts[:2]] == ["rita", "rita"]
+
+    async def test_when_the_judge_says_roll_back_at_the_same_moment(self, live: World) -> None:
+        """The promote has counted; the observing that is given up for it answers ROLL_BACK."""
+
+        async def promote() -> None:
+            await live.looks_at_the_hold()
+            answer = await live.update(CommandName.PROMOTE, "rita")
+            assert answer.accepted
+            live.answers_at_once = True
+
+        live.approves()
+        live.canary_at(10).says((HOLD, Reason.both_bad), (Verdict.ROLL_BACK, Reason.worse))
+        live.when("observe_step", promote, lambda asked: asked.told is Reason.both_bad)
+        state = await live.release()
+        assert state.outcome is Outcome.ROLLED_BACK
+        assert live.weights == [10, 0]
+        assert not any(call.name == "record_promotion" for call in live.calls)
+        void = "promote by rita does not count any more: the judge said ROLL_BACK first"
+        assert any(void in text for text in live.told)
 
     async def test_by_somebody_who_may_not(self, live: World) -> None:
         async def ask() -> None:

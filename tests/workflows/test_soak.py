@@ -8,9 +8,11 @@ from itertools import pairwise
 import pytest
 
 from domain.commands import CommandName
+from domain.errors import TransientFailure
 from domain.phases import Outcome, Phase
-from domain.plan import HOUR
+from domain.plan import HOUR, MINUTE
 from domain.release import ReleaseState
+from domain.soak import SoakWindow
 from tests.support.release_records import plan, request
 from tests.support.release_world import World
 
@@ -90,3 +92,76 @@ async def test_every_window_begins_where_the_last_one_ended(world: World) -> Non
     assert len(windows) == 48
     for before, after in pairwise(windows):
         assert after.starts_at >= before.starts_at + before.length
+
+
+BLIND = SoakWindow(length=HALF, healthy=False, unknown=HALF, sentence="no metrics of album-1")
+
+
+@pytest.mark.parametrize("rule", ["pause", "credit", "reset"])
+async def test_hours_of_which_nobody_knows_are_soaked_again_whatever_the_rule(
+    world: World, rule: str
+) -> None:
+    world.request = request(plan=plan(soak={"on_unhealthy": rule}))
+    world.script("earn_window", None, None, BLIND, BLIND, BLIND, BLIND)
+    world.approves()
+    state = await world.release()
+    assert state.outcome is Outcome.RELEASED
+    assert soaked(state) >= 26 * HOUR
+    assert state.soak is not None
+    assert (state.soak.unknown, state.soak.unhealthy) == (2 * HOUR, 0)
+    assert len([text for text in world.told if BLIND.sentence in text]) == 1
+
+
+async def test_a_source_of_metrics_that_is_away_for_an_hour_costs_that_hour_at_most(
+    world: World,
+) -> None:
+    away = [TransientFailure("Prometheus does not answer", retry_after=HALF / 3)] * 6
+    world.script("earn_window", None, *away)
+    world.approves()
+    state = await world.release()
+    assert state.outcome is Outcome.RELEASED
+    assert state.soak is not None
+    assert (state.soak.elapsed, state.soak.unhealthy) == (24 * HOUR, 0)
+    assert 24 * HOUR + HALF <= soaked(state) <= 25 * HOUR + HALF
+
+
+async def test_drift_ends_the_release_however_much_was_earned(world: World) -> None:
+    told = "Deployment album-1: spec.replicas is 3, the bundle says 2"
+    drifted = SoakWindow(length=HALF, healthy=False, sentence=f"drift: {told}", drift=told)
+    world.script("earn_window", *[None] * 40, drifted)
+    state = await world.release()
+    assert state.outcome is Outcome.FAILED
+    assert state.sentence == f"what soaked is not the bundle any more: {told}"
+    assert world.is_restored
+    assert not any(call.name == "freeze_evidence" for call in world.calls)
+
+
+async def test_where_the_soak_gate_only_observes_drift_is_told_and_kept_in_the_evidence(
+    world: World,
+) -> None:
+    world.request = request(plan=plan(gates={"soak": "observe"}))
+    drifted = SoakWindow(length=HALF, healthy=False, sentence="drift: x", drift="x is y")
+    world.script("earn_window", drifted)
+    world.approves()
+    state = await world.release()
+    assert state.outcome is Outcome.RELEASED
+    frozen = next(call.asked for call in world.calls if call.name == "freeze_evidence")
+    assert frozen.soak.progress.sentence.endswith("nothing of it counts: drift: x is y")
+
+
+async def test_a_window_that_ends_with_its_last_scrape_is_continued_there(world: World) -> None:
+    short = SoakWindow(length=HALF - MINUTE, healthy=True, sentence="healthy")
+    world.script("earn_window", short)
+    world.approves()
+    state = await world.release()
+    first, second = [call.asked for call in world.calls if call.name == "earn_window"][:2]
+    assert second.starts_at == first.starts_at + short.length
+    assert state.soak is not None
+    assert (state.soak.earned, state.soak.elapsed) == (24 * HOUR, 24 * HOUR)
+
+
+async def test_the_evidence_says_which_bundle_soaked(world: World) -> None:
+    world.approves()
+    await world.release()
+    frozen = next(call.asked for call in world.calls if call.name == "freeze_evidence")
+    assert frozen.soak.progress.bundle == str(frozen.target.bundle)

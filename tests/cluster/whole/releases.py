@@ -33,6 +33,8 @@ _HOST = "127.0.0.1"
 _PORTS = {sandbox_programs.TEMPORAL_PORT: 7233, sandbox_programs.UI_PORT: 8233}
 _READY_SECONDS = 60.0
 PERSON = "operator"
+# A window lasts a scrape at least: of half an hour each, they would take most of a release.
+_FLOORS = {"soak_window": "6h"}
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Releases:
         policy = {"repository": self._wishes.policy} if self._wishes.policy else None
         shared = {
             "temporal": temporal,
-            "policy": policy or await demo_policy(self._layout),
+            "policy": policy or await demo_policy(self._layout, floors=_FLOORS),
             "registry": {"default": REGISTRY, "plain_http": [REGISTRY]},
         }
         build = {"cache": str(self._layout.build / "cache")}

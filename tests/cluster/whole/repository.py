@@ -28,7 +28,6 @@ AUTHOR = "dana@isa.example"
 REPORT = EXAMPLE.parent / "ci-scan-report.json"
 _AUTHOR = ("-c", "user.name=Dana Okafor", "-c", "user.email=dana@isa.example")
 # 24 hours of soak in a second; a canary's minutes in seconds, so that Prometheus sees each step.
-# A window lasts a scrape at least, so the soak is earned in few of them.
 _CLOCK = """  rehearsal: {soak: 1h = 0.03s, canary: 1m = 0.5s}
   soak: {window: 6h}
 """
@@ -135,7 +134,11 @@ class Repository:
                 seen.append((await look(client, release)).state)
             return bool(seen) and holds(seen[-1])
 
-        await until(held, f"{release} goes on", _RELEASE_SECONDS)
+        try:
+            await until(held, f"{release} goes on", _RELEASE_SECONDS)
+        except TransientFailure as late:
+            told = f"{seen[-1].phase}: {seen[-1].held or seen[-1].sentence}" if seen else "nothing"
+            raise TransientFailure(f"{late}; it says {told}") from late
         return seen[-1]
 
     async def tidegate(self, *arguments: str) -> str:

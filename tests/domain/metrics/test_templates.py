@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -230,7 +231,23 @@ def test_a_proxy_tells_both_arms_by_a_label(name: str) -> None:
     block = second_block(read(canary, stable))
     assert block.counts["errors"] == counts(requests, bad, 2 * requests, 2 * bad)
     assert block.counts["slow"].canary_bad == slow
-    assert block.pods is None  # proxies are not what a fault of a version hits one by one
+
+
+def test_proxies_are_not_compared_one_by_one() -> None:
+    """A fault of a version does not hit them so, as it hits pods."""
+    both = (proxied("c", [7, 9], "p"), proxied("c", [7, 9], "q"))
+    canary = replace(both[0], counts=both[0].counts + both[1].counts)
+    stable = replace(
+        canary,
+        counts=tuple(replace(one, labels={**one.labels, "service": "s"}) for one in canary.counts),
+    )
+    block = second_block(read(canary, stable))
+    assert block.counts["errors"] == counts(4, 0, 4, 0)
+    assert block.pods is None
+    own = Measure(name="own", requests="r", bad=({"code": ("5*",)},))
+    apart = tuple(replace(one, pod=f"{one.pod}s") for one in stable.counts)
+    pods = read(replace(canary, measure=own), replace(stable, counts=apart, measure=own))
+    assert second_block(pods).pods is not None
 
 
 @pytest.mark.parametrize("name", PROXIES)
