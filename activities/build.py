@@ -142,7 +142,7 @@ class Build:
             committed_at=await source.commit_time(release.commit),
             image=request.image,
             plan=release.plan,
-            plan_hash=digest_of(release.plan),
+            plan_hash=release.plan.digest,
             config_hash=config_hash(rendered),
             manifests={name: digest_of(objects) for name, objects in rendered.items()},
         )

@@ -21,7 +21,6 @@ from domain.errors import PermanentFailure
 from domain.evidence import Evidence, Inputs, last_use, shortfall, void
 from domain.plan import ServicePlan
 from domain.policy import Policy, violations
-from domain.records import digest_of
 from domain.steps import RevisionRequest
 
 
@@ -131,7 +130,7 @@ def _same_stable(evidence: Evidence, target: RevisionRequest) -> None:
 
 
 def _within_policy(bundle: Bundle, policy: Policy) -> None:
-    if digest_of(bundle.plan) != bundle.plan_hash:
+    if bundle.plan.digest != bundle.plan_hash:
         raise PermanentFailure(f"the plan of {bundle.service} is not what its bundle's hash says")
     below = [f"{'.'.join(v.where)} {v.what}" for v in violations(bundle.plan, policy)]
     if below:

@@ -13,6 +13,7 @@ from activities.failures import NotYet
 from activities.load import Sender
 from clients.cluster import Cluster
 from domain import labels
+from domain.errors import PermanentFailure, TransientFailure
 from domain.quantities import format_duration
 from domain.rollout import pod_problem
 from domain.samples import Samples, Span
@@ -146,7 +147,12 @@ class Soak:
         since = request.starts_at - MISSING_SCRAPES * length
         span = Span(since, request.starts_at, until, length, seen_from=since)
         limits, measure = request.plan.limits, request.plan.metrics.measure
-        return await self._demand.blocks(request.target.revision, None, span, limits.p95, measure)
+        revision = request.target.revision
+        try:
+            return await self._demand.blocks(revision, None, span, limits.p95, measure)
+        except PermanentFailure as refused:
+            # An expired token says nothing of the revision: the soak waits until it is renewed.
+            raise TransientFailure(f"the soak waits: {refused}") from refused
 
 
 async def _until(moment: datetime, request: EarnWindow) -> None:

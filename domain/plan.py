@@ -34,7 +34,7 @@ from domain.quantities import (
     not_shorter,
     parse_duration,
 )
-from domain.records import Record
+from domain.records import Record, digest_of
 from domain.soak_plan import SoakPlan
 
 NAME = r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
@@ -314,6 +314,14 @@ class ServicePlan(Record):
     def manifests_of(self, environment: Environment) -> str:
         """Folder that renders this environment's manifests, relative to the repository."""
         return self.manifests.replace("{environment}", environment)
+
+    @property
+    def digest(self) -> str:
+        """Content address of what the plan says beyond the defaults.
+
+        Words that a newer version adds leave it as it is; a default that is changed does not.
+        """
+        return digest_of(self.model_dump(mode="json", exclude_defaults=True))
 
     @property
     def pace(self) -> Pace:

@@ -12,7 +12,6 @@ from domain.bundle import BundleReference
 from domain.environments import RELEASE_ENVIRONMENTS
 from domain.errors import NotFound, PermanentFailure
 from domain.plan import BuildPlan, TestPlan
-from domain.records import digest_of
 from domain.release import ReleaseRequest
 from domain.soak_plan import SoakPlan
 from domain.steps import BuildRequest, BuiltImage, BundleRequest, StoredBundle, UnitTestOutcome
@@ -251,7 +250,7 @@ async def test_a_bundle_holds_what_is_released_and_nothing_of_other_services(
     archive = source.world.archive
     bundle = await archive.load_bundle(stored.bundle)
     assert (bundle.service, bundle.commit, bundle.image) == (SERVICE, source.first, image)
-    assert (bundle.plan, bundle.plan_hash) == (source.plan, digest_of(source.plan))
+    assert (bundle.plan, bundle.plan_hash) == (source.plan, source.plan.digest)
     for environment in (STAGING, PRODUCTION):
         manifests = await archive.load_manifests(stored.bundle, environment)
         assert {one["metadata"]["labels"]["app"] for one in manifests} == {SERVICE}

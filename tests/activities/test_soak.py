@@ -20,6 +20,7 @@ from domain.steps import EarnWindow, RevisionRequest
 from tests.support.platform_world import SandboxWorld, running_site
 from tests.support.sandbox import eventually
 from tests.support.site import Site
+from tests.support.source_doubles import source_double
 from tests.support.world import PRODUCTION, STAGING
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -278,11 +279,11 @@ async def earned_in_time(world: SandboxWorld, request: EarnWindow) -> SoakWindow
 
 
 @asynccontextmanager
-async def misconfigured(world: SandboxWorld) -> AsyncIterator[Site]:
-    """Staging's activities beside a Prometheus that does not know staging's pods."""
-    production = world.settings.cluster(PRODUCTION).prometheus
+async def misconfigured(world: SandboxWorld, url: str | None = None) -> AsyncIterator[Site]:
+    """Staging's activities beside another Prometheus, by default one without staging's pods."""
+    other = url or world.settings.cluster(PRODUCTION).prometheus
     places = world.settings.environments
-    wrong = {**places, STAGING: places[STAGING].with_(prometheus=production)}
+    wrong = {**places, STAGING: places[STAGING].with_(prometheus=other)}
     async with running_site(
         STAGING, world.settings.with_(environments=wrong), world.registry, world.platform
     ) as site:
@@ -311,3 +312,14 @@ async def test_prometheus_out_of_reach_is_waited_for(world: SandboxWorld) -> Non
         await world.staging.do("earn_window", request)
     await world.tell("DELETE", "outage")
     assert (await earned(world, request)).healthy
+
+
+async def test_a_source_that_refuses_us_is_waited_for(world: SandboxWorld) -> None:
+    """An expired token says nothing of the revision: the release does not end by it."""
+    target = await soaking(world)
+    request = window(world, target, datetime.now(UTC) - MINUTE, MINUTE)
+    async with source_double("prometheus") as double:
+        double.status = 401
+        async with misconfigured(world, double.url) as site:
+            with pytest.raises(TransientFailure, match=r"the soak waits: .* answered 401"):
+                await site.do("earn_window", request)

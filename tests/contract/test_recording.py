@@ -41,9 +41,9 @@ INI = "[pytest]\ntestpaths = tests\nasyncio_mode = auto\n"
 # Who sends HTTP for us; each is told by its `User-Agent` or by its paths (`requests.py`).
 SENDERS = {
     "clients/cluster_connection.py": "ApiClient(",
-    "clients/prometheus.py": "requests.Session(",
     "clients/registry_connection.py": "ClientSession(",
     "clients/slack.py": "AsyncWebClient(",
+    "clients/source_http.py": "requests.Session(",
 }
 SENDER = re.compile(r"\b(ClientSession|requests\.Session|AsyncWebClient|ApiClient)\(")
 UNLISTED = "requests without a contract"

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from domain.bundle import Bundle, BundleReference, config_hash
 from domain.environments import Environment
 from domain.plan import ServicePlan
-from domain.records import canonical_json, digest_of
+from domain.records import canonical_json
 
 STAGING, PRODUCTION = Environment.STAGING, Environment.PRODUCTION
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -45,7 +45,7 @@ def bundle(**changes: Any) -> Bundle:
         "committed_at": datetime(2026, 1, 1, tzinfo=UTC),
         "image": f"isa/album@{DIGEST}",
         "plan": plan,
-        "plan_hash": digest_of(plan),
+        "plan_hash": plan.digest,
         "config_hash": DIGEST,
         "manifests": {STAGING: DIGEST, PRODUCTION: DIGEST},
     }

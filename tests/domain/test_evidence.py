@@ -34,7 +34,7 @@ def evidence(**changes: Any) -> Evidence:
         service="album",
         bundle=bundle("c"),
         image="registry.example/album@" + digest_of("image"),
-        plan_hash=digest_of(plan()),
+        plan_hash=plan().digest,
         policy_version="p" * 40,
         change=change(),
         stable=OLD,
@@ -51,7 +51,7 @@ def evidence(**changes: Any) -> Evidence:
 def inputs(**changes: Any) -> Inputs:
     now = Inputs(
         bundle=bundle("c"),
-        plan_hash=digest_of(plan()),
+        plan_hash=plan().digest,
         policy_version="p" * 40,
         stable=OLD.bundle,
     )

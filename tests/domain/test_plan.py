@@ -48,8 +48,20 @@ def test_a_plan_is_the_same_after_json_and_has_the_same_hash() -> None:
     )
     again = ServicePlan.model_validate_json(made.model_dump_json())
     assert again == made
-    assert digest_of(again) == digest_of(made)
-    assert digest_of(plan()) != digest_of(made)
+    assert again.digest == made.digest
+    assert plan().digest != made.digest
+
+
+def test_words_of_a_newer_version_leave_a_plans_hash_and_a_changed_default_does_not() -> None:
+    class Newer(ServicePlan):
+        added: int = 3
+
+    class Changed(ServicePlan):
+        retain: int = 5
+
+    stored = plan().model_dump_json()
+    assert Newer.model_validate_json(stored).digest == plan().digest
+    assert Changed.model_validate_json(stored).digest != plan().digest
 
 
 def test_the_pace_of_real_time_is_the_plans_own() -> None:

@@ -36,7 +36,7 @@ def bundle_of(release: PastRelease) -> Bundle:
         committed_at=datetime(2026, 3, 1, tzinfo=UTC),
         image=f"registry.example/album@sha256:{'a' * 64}",
         plan=release.plan,
-        plan_hash=digest_of(release.plan),
+        plan_hash=release.plan.digest,
         config_hash=digest_of("config"),
         manifests={Environment.PRODUCTION: digest_of("manifests")},
     )

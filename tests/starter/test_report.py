@@ -80,7 +80,7 @@ def _bundle() -> Bundle:
         committed_at=datetime(2026, 3, 1, tzinfo=UTC),
         image=f"registry.example/album@sha256:{'1' * 64}",
         plan=plan(),
-        plan_hash=digest_of(plan()),
+        plan_hash=plan().digest,
         config_hash=digest_of({}),
         manifests={Environment.PRODUCTION: f"sha256:{'4' * 64}"},
     )

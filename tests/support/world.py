@@ -142,7 +142,7 @@ class World(ABC):
             committed_at=datetime(2026, 1, 1, tzinfo=UTC),
             image=image or await self.image(version),
             plan=plan,
-            plan_hash=digest_of(plan),
+            plan_hash=plan.digest,
             config_hash=config_hash(manifests),
             manifests={name: digest_of(objects) for name, objects in manifests.items()},
         )
