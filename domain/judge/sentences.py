@@ -165,7 +165,7 @@ def no_traffic(case: Case) -> str:
     """Held at the deadline with too few requests to say anything."""
     return (
         f"Holding: no traffic: {_requests(case.canary_requests())} in {spoken(case.elapsed)},"
-        f" {case.rules.min_requests} are needed; next: send synthetic load, or a person skips"
+        f" {case.rules.min_requests} are needed; next: send synthetic load, or a person promotes"
         " with a reason"
     )
 

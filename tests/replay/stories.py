@@ -16,7 +16,9 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
 from domain.commands import CommandName
 from domain.judge.verdict import Reason, Verdict
+from domain.observer import Fitness, ObserverReport
 from domain.phases import Outcome
+from domain.soak import SoakWindow
 from tests.support.conditions import eventually
 from tests.support.release_records import plan, request
 from tests.support.release_world import PRODUCTION, STAGING, Reaction, Release, World, running
@@ -27,6 +29,8 @@ from workflows.resolving import Resolution
 Happening = Callable[[World], Awaitable[None]]
 WORSE = (Verdict.ROLL_BACK, Reason.worse)
 BOTH_BAD = (Verdict.HOLD, Reason.both_bad)
+NO_DATA, OVER = (Verdict.HOLD, Reason.no_data), (Verdict.HOLD, Reason.gathering)
+STABLE_BAD = (Verdict.HOLD, Reason.stable_bad)
 
 
 @dataclass(frozen=True)
@@ -186,6 +190,75 @@ async def both_bad_held(world: World) -> None:
     world.approves()
     world.canary_at(10).says(BOTH_BAD, BOTH_BAD)
     await ends(world, Outcome.RELEASED)
+
+
+@skipping
+async def without_data_then_promoted(world: World) -> None:
+    world.approves()
+    world.canary_at(10).says(NO_DATA, OVER)
+    await ends(world, Outcome.RELEASED)
+
+
+@skipping
+async def promoted_by_a_person(world: World) -> None:
+    world.approves()
+    world.canary_at(10).says(*[STABLE_BAD] * 40)
+    world.when_told("holding: ", world.promotes)
+    await ends(world, Outcome.RELEASED)
+
+
+@skipping
+async def gates_only_observe(world: World) -> None:
+    world.request = request(plan=plan(gates={"canary": "observe", "watch": "observe"}))
+    world.canary_at(10, watch=True).says(WORSE)
+    world.approves()
+    await ends(world, Outcome.RELEASED)
+
+
+@skipping
+async def gate_asks_a_person(world: World) -> None:
+    async def promote() -> None:
+        world.when_told("asking: ", promote)
+        await world.promotes()
+
+    world.request = request(plan=plan(gates={"canary": "ask"}))
+    world.when_told("asking: ", promote)
+    world.approves()
+    await ends(world, Outcome.RELEASED)
+
+
+@skipping
+async def quiet_then_loaded(world: World) -> None:
+    load = {"on_quiet": "synthetic", "load": {"path": "/api/v1/albums", "rate": 5}}
+    world.request = request(plan=plan(canary=load))
+    world.canary_at(10).says((Verdict.HOLD, Reason.needs_load))
+    world.approves()
+    await ends(world, Outcome.RELEASED)
+
+
+@skipping
+async def drifted_in_soak(world: World) -> None:
+    told = "Deployment album-1: spec.replicas is 3, the bundle says 2"
+    length = timedelta(minutes=30)
+    drifted = SoakWindow(length=length, healthy=False, sentence=f"drift: {told}", drift=told)
+    world.script("earn_window", *[None] * 4, drifted)
+    await ends(world, Outcome.FAILED)
+
+
+@skipping
+async def observer_silent_then_fit(world: World) -> None:
+    silent = ObserverReport(fitness=Fitness.silent, sentence="Prometheus did not answer")
+    world.script("verify_observer", silent, silent)
+    world.approves()
+    await ends(world, Outcome.RELEASED)
+
+
+@skipping
+async def observer_unfit(world: World) -> None:
+    unfit = ObserverReport(fitness=Fitness.unfit, sentence="canary's query gives stable's pods")
+    world.script("verify_observer", unfit)
+    world.approves()
+    await ends(world, Outcome.ROLLED_BACK)
 
 
 @skipping

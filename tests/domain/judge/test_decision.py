@@ -561,7 +561,7 @@ def test_under_min_requests_is_no_traffic_and_held() -> None:
     assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, Reason.no_traffic)
     assert judgement.sentence == (
         "Holding: no traffic: 19 canary requests in 40 min, 20 are needed; next: send synthetic"
-        " load, or a person skips with a reason"
+        " load, or a person promotes with a reason"
     )
     assert judged(twenty, rules, 40 * MINUTE).reason is Reason.quiet
 
