@@ -16,7 +16,16 @@ from operator import gt, lt
 
 # Labels that tell who scraped, not what was counted: equal but for these is counted twice.
 SCRAPER_LABELS = frozenset(
-    {"__name__", "job", "endpoint", "service", "prometheus", "prometheus_replica"}
+    {
+        "__name__",
+        "job",
+        "endpoint",
+        "service",
+        "prometheus",
+        "prometheus_replica",
+        "replica",
+        "__replica__",
+    }
 )
 TIMING_SLACK = 1e-6
 # Who was scraped (job and instance), and when: per pod.
@@ -90,7 +99,7 @@ def by_pod(
             continue
         labels = frozenset([pair for pair in item.labels.items() if pair[0] not in ignored])
         if (item.pod, labels) in identities:
-            faults.throughout(item, "the same series twice: it is scraped by two jobs")
+            faults.throughout(item, "the same series twice: two jobs or replicas scrape it")
             continue
         identities.add((item.pod, labels))
         times, values = zip(*item.points, strict=True)

@@ -316,9 +316,13 @@ def test_scrapes_out_of_order_leave_no_block() -> None:
         assert "repeated or out of order" in str(samples.broken[0])
 
 
-def test_a_series_scraped_by_two_jobs_leaves_no_block() -> None:
-    twice = Arm(counts=(series("c", [0, 10], job="a"), series("c", [0, 10], job="b")))
-    samples = read(twice, STABLE, 2)
+@pytest.mark.parametrize(
+    "scraper",
+    ["job", "endpoint", "service", "prometheus", "prometheus_replica", "replica", "__replica__"],
+)
+def test_a_series_that_two_scrapers_have_leaves_no_block(scraper: str) -> None:
+    one, other = (series("c", [0, 10], **{scraper: name}) for name in ("a", "b"))
+    samples = read(Arm(counts=(one, other)), STABLE, 2)
     assert samples.blocks == ()
     assert "the same series twice" in str(samples.broken[0])
 
