@@ -1,8 +1,9 @@
 """The common conventions by name: most services write no query.
 
-Sources: OpenTelemetry semantic conventions (HTTP stable, RPC release candidate, and the versions
-before them) in their Prometheus form; Istio's standard metrics; Envoy's cluster statistics;
-Traefik's and ingress-nginx' documentation; prometheus-fastapi-instrumentator's defaults.
+Sources: OpenTelemetry semantic conventions (HTTP: stable; RPC: the release candidate's names, as in
+1.39 and 1.40; and the versions before them) in their Prometheus form; Istio's standard metrics;
+Envoy's cluster statistics; Traefik's and ingress-nginx' documentation;
+prometheus-fastapi-instrumentator's defaults.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ OTEL_HTTP_OLD = Measure(
     bad=({"http_status_code": ("5*",)},),
     probes={"http_route": PROBE_ROUTES, "http_target": PROBE_ROUTES},
 )
+# The names of semantic conventions 1.39 and 1.40, a release candidate of RPC.
 OTEL_RPC = Measure(
     name="otel-rpc",
     latency="rpc_server_call_duration_seconds",
@@ -50,7 +52,7 @@ OTEL_RPC = Measure(
     ),
     probes={"rpc_method": _GRPC_HEALTH},
 )
-# Instrumentations from before RPC was stable (semantic conventions 1.37 and older).
+# Instrumentations from before that candidate (semantic conventions 1.37 and older).
 OTEL_RPC_OLD = Measure(
     name="otel-rpc-1.37",
     latency="rpc_server_duration_milliseconds",
@@ -63,11 +65,12 @@ ISTIO = Measure(
     requests="istio_requests_total",
     latency="istio_request_duration_milliseconds",
     unit="ms",
-    # 0: the connection ended before any response.
+    # 0: the connection ended before any response, often by a client that hung up.
     bad=({"response_code": ("5*", "0")}, {"grpc_response_status": _FAULT_CODES}),
     # What the pod's own sidecar saw coming in; its callers' sidecars tell the same again.
     where={"reporter": "destination"},
 )
+# Classes of HTTP alone: a gRPC failure is answered with HTTP 200, and is not seen.
 # A sidecar: whatever it sends to other clusters is not the service's own.
 ENVOY = Measure(
     name="envoy",
