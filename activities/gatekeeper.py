@@ -130,7 +130,7 @@ def _same_stable(evidence: Evidence, target: RevisionRequest) -> None:
 
 
 def _within_policy(bundle: Bundle, policy: Policy) -> None:
-    if bundle.plan.digest != bundle.plan_hash:
+    if not bundle.plan.has_digest(bundle.plan_hash):
         raise PermanentFailure(f"the plan of {bundle.service} is not what its bundle's hash says")
     below = [f"{'.'.join(v.where)} {v.what}" for v in violations(bundle.plan, policy)]
     if below:
