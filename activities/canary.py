@@ -87,8 +87,10 @@ class Canary:
             if not _is_given_up():
                 raise
             judgement = self._judged(request, look.progress, datetime.now(UTC))
+            # A rollback was decided, whoever else decided something meanwhile.
+            early = judgement.verdict is not Verdict.ROLL_BACK
             return await self._observation(
-                request, look.progress, judgement, early=True, within=GIVEN_UP_WITHIN
+                request, look.progress, judgement, early=early, within=GIVEN_UP_WITHIN
             )
 
     def _with_patience(self, request: ObserveStep) -> ObserveStep:
@@ -153,7 +155,7 @@ class Canary:
         )
 
     async def _with_full_chunk_stored(self, request: ObserveStep, progress: Progress) -> Progress:
-        """Store blocks by the chunk; while the registry is away they stay in the heartbeat."""
+        """Store blocks by the chunk; while no registry takes them they stay in the heartbeat."""
         if not _fills_a_chunk(progress.blocks):
             return progress
         kind = f"blocks-{request.weight}{_suffix(request)}"
@@ -162,7 +164,7 @@ class Canary:
         try:
             async with asyncio.timeout(STORE_WITHIN.total_seconds()):
                 record = await self._archive.store_record(request.target.bundle, kind, chunk, told)
-        except (TransientFailure, TimeoutError) as failure:
+        except (ReleaseError, TimeoutError) as failure:
             activity.logger.warning("%s are not stored yet: %s", told, failure)
             return progress
         return progress.with_(chunks=(*progress.chunks, record), blocks=())
@@ -176,7 +178,7 @@ class Canary:
         early: bool = False,
         within: timedelta = STORE_WITHIN,
     ) -> Observation:
-        """The answer with its record; only a promotion waits for a registry that is away."""
+        """The answer with its record; only a promotion waits for a registry that takes none."""
         observed = ObservedBlocks(
             step=request,
             earlier=progress.chunks,
@@ -191,7 +193,8 @@ class Canary:
                 record = await self._archive.store_record(
                     request.target.bundle, kind, observed, judgement.sentence
                 )
-        except (TransientFailure, TimeoutError) as failure:
+        except (ReleaseError, TimeoutError) as failure:
+            # A registry that refuses us (a token, a quota) says nothing of the canary either.
             if judgement.verdict is Verdict.PROMOTE and not early:
                 raise TransientFailure(f"{kind} cannot be stored: {failure}") from failure
             activity.logger.warning("%s is not stored: %s", kind, failure)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -8,6 +10,7 @@ import pytest
 
 from activities import canary
 from activities.canary import Progress
+from clients.registry import Registry
 from domain.canary import RESTARTS, judge_rules, known_of_stable
 from domain.commands import CommandName
 from domain.errors import PermanentFailure, TransientFailure
@@ -22,9 +25,11 @@ from domain.observed import BlockChunk, ObservedBlocks, recompute
 from domain.phases import Phase
 from domain.steps import Observation, ObserveStep, PersonsPromotion, RevisionRequest
 from domain.traffic import TrafficSplit
-from tests.support.platform_world import SandboxWorld
+from tests.support.platform_world import SandboxSite, SandboxWorld, running_site
+from tests.support.registry import Front, answering
 from tests.support.release_records import NOON, accepted
 from tests.support.sandbox import eventually
+from tests.support.world import PRODUCTION
 
 LONG = timedelta(seconds=30)
 
@@ -250,6 +255,49 @@ async def test_nothing_is_promoted_before_its_evidence_is_stored(world: SandboxW
     assert observation.record is not None
 
 
+@asynccontextmanager
+async def refused_by_the_registry(
+    world: SandboxWorld, target: RevisionRequest, status: int
+) -> AsyncIterator[tuple[SandboxSite, RevisionRequest]]:
+    """Production's activities before a registry that takes nothing new, and the same target."""
+    async with Front(world.platform.registry.url).running() as front:
+        front.rule = answering(status, where="/uploads")
+        async with (
+            Registry((front.address,)) as registry,
+            running_site(PRODUCTION, world.settings, registry, world.platform) as site,
+        ):
+            _, _, name = target.bundle.repository.partition("/")
+            there = target.bundle.with_(repository=f"{front.address}/{name}")
+            yield site, target.with_(bundle=there)
+
+
+async def test_a_registry_that_refuses_ends_no_watch_and_loses_no_rollback(
+    world: SandboxWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(canary, "CHUNK_BLOCKS", 5)
+    target = await canary_at(world, 10)
+    async with refused_by_the_registry(world, target, 403) as (site, refused):
+        request = step(world, refused, 10, watch=True)
+        observing = asyncio.create_task(site.do("observe_step", request))
+        await eventually(
+            lambda: any(len(beat[0].blocks) >= 8 for beat in site.heartbeats if beat),
+            "more than a chunk is judged",
+        )
+        await world.fault(world.production, target.revision, "errors=20%")
+        observation = await observing
+    assert observation.judgement.verdict is Verdict.ROLL_BACK
+    assert (observation.record, observation.early) == (None, False)
+
+
+async def test_a_registry_that_refuses_is_waited_for_before_a_promotion(
+    world: SandboxWorld,
+) -> None:
+    target = await canary_at(world, 10)
+    async with refused_by_the_registry(world, target, 413) as (site, refused):
+        with pytest.raises(TransientFailure, match="verdict-10 cannot be stored: .* answered 413"):
+            await site.do("observe_step", step(world, refused, 10))
+
+
 async def test_a_lost_worker_loses_no_block_and_counts_none_twice(world: SandboxWorld) -> None:
     target = await canary_at(world, 10)
     request = step(world, target, 10, watch=True, length=timedelta(seconds=4))
@@ -423,6 +471,30 @@ class TestHolds:
             world, step(world, target, 10, watch=True), when="some blocks are judged"
         )
         assert (observation.early, observation.record) == (True, None)
+
+    async def test_a_rollback_that_is_being_stored_when_it_is_given_up_is_still_one(
+        self, world: SandboxWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(canary, "GIVEN_UP_WITHIN", timedelta(milliseconds=200))
+        target = await canary_at(world, 10)
+        await world.fault(world.production, target.revision, "errors=20%")
+        request = step(world, target, 10, watch=True)
+        await world.tell("POST", "outage", {"system": "registry", "mode": "hang"})
+        observing = asyncio.create_task(observed(world, request))
+
+        def decided() -> bool:
+            state = beats(world)[-1].state if beats(world) else request.state
+            elapsed = datetime.now(UTC) - request.since
+            return state is not None and (
+                judge(state, request.rules, elapsed).verdict is Verdict.ROLL_BACK
+            )
+
+        await eventually(decided, "the judge says roll back")
+        assert not observing.done()
+        world.production.give_up()
+        observation = await observing
+        assert observation.judgement.verdict is Verdict.ROLL_BACK
+        assert (observation.early, observation.record) == (False, None)
 
     async def test_a_persons_promote_is_kept_in_the_registry(self, world: SandboxWorld) -> None:
         target = await canary_at(world, 10)
