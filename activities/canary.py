@@ -10,6 +10,7 @@ from temporalio import activity
 from activities.archive import Archive
 from activities.beat import heartbeats
 from activities.demand import Demand
+from activities.gatekeeper import Gatekeeper
 from domain.bundle import RecordReference
 from domain.errors import PermanentFailure, ReleaseError, TransientFailure
 from domain.holds import is_news
@@ -67,9 +68,10 @@ class _Look:
 class Canary:
     """Judges production's canaries."""
 
-    def __init__(self, demand: Demand, archive: Archive) -> None:
+    def __init__(self, demand: Demand, archive: Archive, gatekeeper: Gatekeeper) -> None:
         self._demand = demand
         self._archive = archive
+        self._gatekeeper = gatekeeper
 
     @activity.defn
     async def observe_step(self, request: ObserveStep) -> Observation:
@@ -120,7 +122,11 @@ class Canary:
 
     @activity.defn
     async def record_promotion(self, request: PersonsPromotion) -> RecordReference:
-        """Keep who promoted a held step, and why, beside what the judge had seen."""
+        """Keep who promoted a held step, and why, beside what the judge had seen.
+
+        Raises PermanentFailure where nobody who may has signed just that.
+        """
+        await self._gatekeeper.admit_promotion(request)
         person = request.accepted
         told = f"promoted by {person.principal}: {person.command.statement.reason}"
         kind = f"promotion-{request.weight}{'-watch' if request.watch else ''}"

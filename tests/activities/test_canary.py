@@ -12,7 +12,7 @@ from activities import canary
 from activities.canary import Progress
 from clients.registry import Registry
 from domain.canary import RESTARTS, judge_rules, known_of_stable
-from domain.commands import CommandName
+from domain.commands import AcceptedCommand, CommandName, Statement
 from domain.errors import PermanentFailure, TransientFailure
 from domain.holds import Hold
 from domain.judge.counts import Block
@@ -27,7 +27,7 @@ from domain.steps import Observation, ObserveStep, PersonsPromotion, RevisionReq
 from domain.traffic import TrafficSplit
 from tests.support.platform_world import SandboxSite, SandboxWorld, running_site
 from tests.support.registry import Front, answering
-from tests.support.release_records import NOON, accepted
+from tests.support.release_records import NOON
 from tests.support.sandbox import eventually
 from tests.support.world import PRODUCTION
 
@@ -294,7 +294,7 @@ async def test_a_registry_that_refuses_is_waited_for_before_a_promotion(
 ) -> None:
     target = await canary_at(world, 10)
     async with refused_by_the_registry(world, target, 413) as (site, refused):
-        with pytest.raises(TransientFailure, match="verdict-10 cannot be stored: .* answered 413"):
+        with pytest.raises(TransientFailure, match=r"verdict-10 cannot be stored: .* answered 413"):
             await site.do("observe_step", step(world, refused, 10))
 
 
@@ -496,20 +496,75 @@ class TestHolds:
         assert observation.judgement.verdict is Verdict.ROLL_BACK
         assert (observation.early, observation.record) == (False, None)
 
+
+HELD = Hold(phase=Phase.CANARY, weight=10, reason="stable_bad", sentence="...", since=NOON)
+
+
+def promotion(
+    world: SandboxWorld, target: RevisionRequest, by: str = "ben", **changes: object
+) -> PersonsPromotion:
+    """A person's promote of the step at 10 %, stated as changed and really signed."""
+    now = datetime.now(UTC)
+    statement = Statement(
+        command=CommandName.PROMOTE,
+        release=target.release_id,
+        reason="because",
+        expires_at=now + timedelta(minutes=5),
+        held=HELD.name,
+    )
+    command = world.people.sign(statement.with_(**changes), by)
+    person = AcceptedCommand(command=command, principal=by, verified=True, at=now)
+    return PersonsPromotion(
+        target=target, weight=10, watch=False, held=HELD, accepted=person, observation=None
+    )
+
+
+def unsigned(asked: PersonsPromotion) -> PersonsPromotion:
+    command = asked.accepted.command.with_(signature=None)
+    return asked.with_(accepted=asked.accepted.with_(command=command))
+
+
+class TestPersonsPromotion:
+    """What a person promoted is kept, and only what a person who may has signed."""
+
     async def test_a_persons_promote_is_kept_in_the_registry(self, world: SandboxWorld) -> None:
         target = await canary_at(world, 10)
-        held = Hold(phase=Phase.CANARY, weight=10, reason="stable_bad", sentence="...", since=NOON)
-        asked = PersonsPromotion(
-            target=target,
-            weight=10,
-            watch=False,
-            held=held,
-            accepted=accepted(CommandName.PROMOTE, "rita"),
-            observation=None,
-        )
+        asked = promotion(world, target)
         reference = await world.production.do("record_promotion", asked)
-        assert (reference.kind, reference.sentence) == ("promotion-10", "promoted by rita: because")
+        assert (reference.kind, reference.sentence) == ("promotion-10", "promoted by ben: because")
         assert await world.archive.load_record(target.bundle, reference, PersonsPromotion) == asked
+
+    async def test_a_promote_that_nobody_signed_for_this_hold_is_refused(
+        self, world: SandboxWorld
+    ) -> None:
+        target = await canary_at(world, 10)
+        good = promotion(world, target)
+        assert target.proof is not None
+        unapproved = target.with_(proof=target.proof.with_(approvals=()))
+        long_ago, other = NOON, HELD.with_(weight=50).name
+        forged = [
+            (unsigned(good), "the promote by ben is not signed by its key"),
+            (
+                good.with_(accepted=good.accepted.with_(principal="carla")),
+                "the promote by carla is not signed by its key",
+            ),
+            (promotion(world, target, "mallory"), "made by the unknown key SHA256:"),
+            (promotion(world, target, "carla"), "carla does not have the role release-manager"),
+            (promotion(world, target, "dana"), "dana wrote part of this change"),
+            (promotion(world, target, reason=" "), "promote needs a reason"),
+            (promotion(world, target, expires_at=long_ago), "the signature expired at 2026-03-01"),
+            (promotion(world, target, command=CommandName.SKIP_SOAK), "ben signed skip-soak of"),
+            (promotion(world, target, release="release-album-9"), "ben signed promote of release"),
+            (promotion(world, target, held=other), "about canary 50 % stable_bad since .*, not"),
+            (promotion(world, target, held=None), "about None, not promote of release-album-1"),
+            (good.with_(weight=50), "of canary 10 % .*, not of canary 50 %"),
+            (good.with_(watch=True), "of canary 10 % .*, not of watch 10 %"),
+            (good.with_(target=unapproved), r"1 more approval\(s\) of 1 needed"),
+            (good.with_(target=target.with_(proof=None)), "shows no approval for production"),
+        ]
+        for asked, why in forged:
+            with pytest.raises(PermanentFailure, match=why):
+                await world.production.do("record_promotion", asked)
 
 
 async def test_a_first_release_that_nobody_asks_is_quiet_and_not_without_data(
