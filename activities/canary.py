@@ -152,7 +152,12 @@ class Canary:
             return progress.with_(left_out=(str(failure)[:TOLD_LENGTH],))
         for broken in samples.broken:
             activity.logger.warning("left out of the judgement of %s: %s", target.revision, broken)
-        state, judged = take_in(progress.state, request, samples.blocks)
+        try:
+            state, judged = take_in(progress.state, request, samples.blocks)
+        except PermanentFailure as misfit:
+            # Nothing is known of the canary by them; those that come after them may fit.
+            activity.logger.warning("blocks of %s do not fit: %s", target.revision, misfit)
+            return progress.with_(after=samples.until, left_out=(str(misfit)[:TOLD_LENGTH],))
         return progress.with_(
             state=state,
             after=samples.until,

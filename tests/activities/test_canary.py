@@ -21,7 +21,7 @@ from domain.judge.rules import Control
 from domain.judge.state import JudgeState
 from domain.judge.verdict import Judgement, Reason, Verdict
 from domain.metrics.plan import MetricsPlan
-from domain.observed import BlockChunk, ObservedBlocks, recompute
+from domain.observed import BlockChunk, ObservedBlocks, begin, recompute
 from domain.phases import Phase
 from domain.steps import Observation, ObserveStep, PersonsPromotion, RevisionRequest
 from domain.traffic import TrafficSplit
@@ -322,6 +322,18 @@ async def test_a_lost_worker_loses_no_block_and_counts_none_twice(world: Sandbox
     assert observation.state.metrics["errors"].rollout.canary_requests == counted
     assert observation.state.rollout_blocks == len(blocks)
     assert observation.state.warmed_blocks == request.rules.warm_up_blocks
+
+
+async def test_blocks_that_do_not_fit_the_last_one_end_no_release(world: SandboxWorld) -> None:
+    target = await canary_at(world, 10)
+    request = step(world, target, 10)
+    await eventually(lambda: datetime.now(UTC) > request.since + 3 * request.block, "time passes")
+    fresh = begin(request)
+    # As an older version left it, whose blocks were cut elsewhere.
+    state = fresh.model_copy(update={"until": request.since + 0.5 * request.block})
+    observation = await observed(world, request, Progress(state=state, after=request.since))
+    assert observation.judgement.verdict is Verdict.PROMOTE
+    assert await recomputed(world, target, observation) == observation.judgement
 
 
 def _blocks(world: SandboxWorld) -> tuple[object, ...]:
