@@ -85,6 +85,8 @@ class World:
 
     server: WorkflowEnvironment
     lane_poll: timedelta = 6 * HOUR
+    # Shorter than any load of the tests' plans is judged.
+    load_lasts: timedelta = timedelta(seconds=1)
     request: ReleaseRequest = field(default_factory=request)
     calls: list[Call] = field(default_factory=list)
     told: list[str] = field(default_factory=list)

@@ -22,7 +22,6 @@ from domain.judge.verdict import Judgement, Thresholds, Verdict
 from domain.lane import HolderEnd
 from domain.load import LoadReport, SendLoad
 from domain.observer import Fitness, ObserverReport, VerifyObserver
-from domain.plan import HOUR
 from domain.records import digest_of
 from domain.release import RollbackRehearsal
 from domain.scan import ScanSummary
@@ -297,7 +296,7 @@ class Production(Deploying):
     async def send_load(self, asked: SendLoad) -> LoadReport:
         if activity.info().attempt == 1:
             await self._called("send_load begins", asked)
-        poll(HOUR)
+        poll(self._world.load_lasts)
         answer = await self._called("send_load", asked)
         return answer or LoadReport()
 
