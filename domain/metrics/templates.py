@@ -87,7 +87,11 @@ TRAEFIK = Measure(
     name="traefik",
     requests="traefik_service_requests_total",
     latency="traefik_service_request_duration_seconds",
-    bad=({"code": ("5*", "0")},),
+    # Of gRPC, `code` is its own status; a websocket that ended well may have 0.
+    bad=(
+        {"protocol": ("http", "sse", "websocket", ""), "code": ("5*",)},
+        {"protocol": ("grpc", "grpc-web"), "code": _FAULT_CODES},
+    ),
     arm=ArmLabel(
         label="service", pattern="{namespace}-(svc-)?{arm}-[0-9a-zA-Z-]+@kubernetes[a-z]*"
     ),

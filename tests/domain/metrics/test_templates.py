@@ -166,13 +166,26 @@ PROXIES: dict[str, tuple[str, dict[str, Grown], tuple[int, int, int]]] = {
     "traefik": (
         "production-svc-{arm}-8219@kubernetesgateway",
         {
-            "traefik_service_requests_total": [({"code": "200"}, 10), ({"code": "502"}, 3)],
+            "traefik_service_requests_total": [
+                ({"code": "200", "protocol": "http"}, 10),
+                ({"code": "502", "protocol": "http"}, 3),
+                ({"code": "500", "protocol": "sse"}, 1),
+                ({"code": "503", "protocol": "websocket"}, 1),
+                ({"code": "0", "protocol": "websocket"}, 4),
+                ({"code": "504"}, 1),
+                ({"code": "0", "protocol": "grpc"}, 20),
+                ({"code": "5", "protocol": "grpc"}, 2),
+                ({"code": "14", "protocol": "grpc"}, 2),
+                ({"code": "13", "protocol": "grpc-web"}, 1),
+            ],
             "traefik_service_request_duration_seconds_bucket": [
-                *histogram({"code": "200"}, {"0.5": 8, "+Inf": 10}),
-                *histogram({"code": "502"}, {"0.5": 3, "+Inf": 3}),
+                *histogram({"code": "200", "protocol": "http"}, {"0.5": 8, "+Inf": 10}),
+                *histogram({"code": "502", "protocol": "http"}, {"0.5": 3, "+Inf": 3}),
+                *histogram({"code": "0", "protocol": "grpc"}, {"0.5": 19, "+Inf": 20}),
+                *histogram({"code": "14", "protocol": "grpc"}, {"0.5": 0, "+Inf": 2}),
             ],
         },
-        (13, 3, 2),
+        (45, 9, 5),
     ),
     "nginx": (
         "{arm}",
