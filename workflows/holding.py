@@ -34,8 +34,7 @@ class Holding(CommandDesk):
     @property
     def _tells(self) -> bool:
         """Whether the observing may still end early: a flapping source must not fill history."""
-        held = self._state.held
-        return self._tellings < MOST_TELLINGS and (held is None or held.judged is not None)
+        return self._tellings < MOST_TELLINGS
 
     @property
     def _known_reason(self) -> Reason | None:
@@ -108,8 +107,16 @@ class Holding(CommandDesk):
             why = overtaken(held, observation.judgement, early=observation.early) or why
         if why is None:
             return promotion
-        self._tell(f"promote by {promotion.principal} does not count any more: {why}")
+        self._promotion = promotion
+        self._void_promotion(why)
         return None
+
+    def _void_promotion(self, why: str) -> None:
+        """Drop a person's promote that was accepted and has not counted yet, and say so."""
+        if self._promotion is not None:
+            person = self._promotion.principal
+            self._tell(f"promote by {person} does not count any more: {why}")
+        self._promotion = None
 
 
 def _holds(observation: Observation) -> bool:
