@@ -12,6 +12,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.steps import Observation
     from workflows.command_desk import CommandDesk
 
+UNSEEN = "nobody looked to the end; promote again"
+
 
 class Holding(CommandDesk):
     """Base of the stages that can hold; a hold is known by its reason and its beginning."""
@@ -105,11 +107,17 @@ class Holding(CommandDesk):
         why = unpromotable(held, promotion.command.statement.held, self._state.phase)
         if observation is not None and held is not None:
             why = overtaken(held, observation.judgement, early=observation.early) or why
+        if why is None and self._is_unseen(observation):
+            why = UNSEEN
         if why is None:
             return promotion
         self._promotion = promotion
         self._void_promotion(why)
         return None
+
+    def _is_unseen(self, observation: Observation | None) -> bool:
+        """Whether the look that a promote ended was lost: then nobody saw the canary just now."""
+        return observation is None and workflow.patched("promote-is-looked-at")
 
     def _void_promotion(self, why: str) -> None:
         """Drop a person's promote that was accepted and has not counted yet, and say so."""

@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.steps import Observation, ObserveStep, PersonsPromotion
     from workflows import options
     from workflows.build import completed
+    from workflows.holding import UNSEEN
     from workflows.load import Loading
 
 PRODUCTION = Environment.PRODUCTION
@@ -131,6 +132,8 @@ class Observing(Loading):
         while self._promotion is None and asked.judgement.verdict is Verdict.PROMOTE:
             found = await self._observe(weight, LOOK_WHILE_ASKED, watch=True)
             if found is None:
+                if self._is_unseen(found):
+                    self._void_promotion(UNSEEN)
                 continue
             if _is_held(found.judgement):
                 if found.record is not None:
