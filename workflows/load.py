@@ -52,6 +52,10 @@ class Loading(Deploying):
             return observation
         if not wants_load(observation.judgement) or not workflow.patched("declared-load"):
             return observation
+        if self._promotion is not None:
+            return observation
+        # A promote is of what is held; under load the judge decides again.
+        self._end_hold()
         length = lasts(self._state.request.plan, self._load, weight)
         self._loads[since] = until = workflow.now() + length
         self._wait_note(f"the declared load at {weight} %", until)

@@ -130,6 +130,20 @@ async def test_a_load_that_was_sent_to_its_end_lets_a_quiet_canary_go_on(quiet: 
     assert await given_up(quiet) == []
 
 
+async def test_a_promote_of_the_hold_from_before_the_load_does_not_count_under_it(
+    quiet: World,
+) -> None:
+    quiet.canary_at(10).says(
+        (HOLD, Reason.stable_bad), (HOLD, Reason.needs_load), (GOOD, Reason.quiet)
+    )
+    quiet.when_told("holding: ", quiet.looks_at_the_hold)
+    quiet.when("send_load begins", lambda: quiet.signal(CommandName.PROMOTE, "rita"))
+    state = await quiet.release()
+    assert (state.verdicts[0].reason, state.verdicts[0].by) == (Reason.quiet, None)
+    assert [refused.name for refused in state.refusals] == [CommandName.PROMOTE]
+    assert len(looks(quiet, 10)) == 3
+
+
 def told(world: World) -> list[str]:
     return [line for text in world.told for line in text.splitlines()]
 
