@@ -19,6 +19,7 @@ from urllib3.util.retry import Retry
 
 from clients.source_http import CALL_TIMEOUT_FACTOR, REQUEST_TIMEOUT, SourceConnection
 from domain.errors import NotFound, PermanentFailure, ReleaseError
+from domain.metrics.measure import ArmLabel
 from domain.metrics.places import PrometheusPlace
 from domain.metrics.source import Asked, Survey
 from domain.samples import SERIES_LIMIT, Arm, Series
@@ -101,8 +102,7 @@ class Prometheus:
         if measure.arm is None:
             parts = await asyncio.gather(*(self._of_pods(asked, some) for some in _parts(asked)))
         else:
-            expression = measure.arm.expression(asked.namespace, asked.arm)
-            told: Matchers = {measure.arm.label: Matches(expression), **measure.where}
+            told = {**_of_service(measure.arm, asked), **measure.where}
             restarts = [self._restarts(asked, some) for some in _parts(asked)]
             proxied = self._requests(asked, told, (self._place.pod_label, "instance"))
             parts = [await proxied, *({"restarts": one} for one in await asyncio.gather(*restarts))]
@@ -247,6 +247,11 @@ class Prometheus:
                 " relabelling, counters are compared pod by pod"
             )
         return Series(pod=pod, labels=labels, points=points)
+
+
+def _of_service(proxied: ArmLabel, asked: Asked) -> Matchers:
+    inside = {proxied.namespace: asked.namespace} if proxied.namespace else {}
+    return {**inside, proxied.label: Matches(proxied.expression(asked.namespace, asked.arm))}
 
 
 def _parts(asked: Asked) -> list[list[str]]:

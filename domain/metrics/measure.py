@@ -51,11 +51,14 @@ class ArmLabel(Record):
     """A proxy's series are told by a label of the arm's own Service, not by the arm's pods.
 
     `pattern` is an anchored regular expression in which `{namespace}` and `{arm}` (the revision,
-    which is also the name of its Service) are replaced.
+    which is also the name of its Service) are replaced. `namespace` is the label of the Service's
+    namespace, for a proxy whose `label` does not carry it: a revision has one name in staging and
+    in production.
     """
 
     label: LabelName
     pattern: str = "{arm}"
+    namespace: LabelName | None = None
 
     def expression(self, namespace: str, arm: str) -> str:
         """The expression for one arm, its names taken literally."""

@@ -101,7 +101,7 @@ NGINX = Measure(
     requests="nginx_ingress_controller_requests",
     latency="nginx_ingress_controller_request_duration_seconds",
     bad=({"status": ("5*",)},),
-    arm=ArmLabel(label="exported_service"),
+    arm=ArmLabel(label="exported_service", namespace="exported_namespace"),
 )
 FASTAPI = Measure(
     name="fastapi",

@@ -22,7 +22,7 @@ from domain.judge import Counts
 from domain.metrics.measure import ArmLabel, Measure
 from domain.metrics.places import DatadogPlace, HttpJsonPlace, PrometheusPlace, SourcePlace
 from domain.metrics.source import MetricSource
-from domain.metrics.templates import ISTIO, MESSAGES, OTEL_HTTP, TRAEFIK
+from domain.metrics.templates import ISTIO, MESSAGES, NGINX, OTEL_HTTP, TRAEFIK
 from domain.samples import Samples, sample
 from tests.cluster.certificates import Authority
 from tests.support.judge_streams import counts
@@ -390,6 +390,16 @@ async def test_prometheus_is_asked_for_a_proxys_series_by_the_arms_service(tmp_p
         'traefik_service_requests_total{service=~"production-(svc-)?shop\\\\-1a2b-'
         '[0-9a-zA-Z-]+@kubernetes[a-z]*"}[40000ms]'
     )
+
+
+async def test_a_proxys_service_of_the_same_name_elsewhere_is_not_asked_for(tmp_path: Path) -> None:
+    """A revision is called the same in staging and in production."""
+    async with running("prometheus", tmp_path) as (double, source):
+        await source.arm(asked(CANARY, 3, NGINX))
+    proxied = [said["query"] for said in double.asked if "nginx" in said["query"]]
+    assert len(proxied) == 2
+    for query in proxied:
+        assert '{exported_namespace="production",exported_service=~"shop\\\\-1a2b"}' in query
 
 
 async def test_a_server_without_a_path_for_readiness_is_asked_a_question(tmp_path: Path) -> None:

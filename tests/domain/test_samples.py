@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from domain.judge import Block, Counts, Histogram, Pods
 from domain.samples import ERRORS, RESTARTS, SERIES_LIMIT, SLOW, Arm, Samples, Series, Span, sample
+from domain.scrapes import SCRAPER_LABELS
 from tests.support.judge_streams import counts
 
 SINCE = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -316,8 +317,10 @@ def test_scrapes_out_of_order_leave_no_block() -> None:
         assert "repeated or out of order" in str(samples.broken[0])
 
 
-def test_a_series_scraped_by_two_jobs_leaves_no_block() -> None:
-    twice = Arm(counts=(series("c", [0, 10], job="a"), series("c", [0, 10], job="b")))
+@pytest.mark.parametrize("label", sorted(SCRAPER_LABELS - {"__name__"}))
+def test_a_series_told_by_two_who_scraped_it_leaves_no_block(label: str) -> None:
+    """Two jobs, or a pair of Prometheus whose answers are not deduplicated."""
+    twice = Arm(counts=tuple(series("c", [0, 10], **{label: by}) for by in ("a", "b")))
     samples = read(twice, STABLE, 2)
     assert samples.blocks == ()
     assert "the same series twice" in str(samples.broken[0])

@@ -274,6 +274,8 @@ def test_a_proxys_label_fits_the_own_service_and_no_other(name: str) -> None:
         assert not re.fullmatch(expression, label.replace("{arm}", other)), other
     if "production" in label:
         assert not re.fullmatch(expression, label.replace("{arm}", "shop-1a2b")[1:])
+    else:
+        assert told.namespace
 
 
 PROXIED = Measure(name="own", requests="r", bad=({"code": ("5*",)},), arm=ArmLabel(label="service"))
