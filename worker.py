@@ -209,7 +209,7 @@ def _cluster(
     stable = StableReader(environment, cluster, route, fleet)
     gatekeeper = Gatekeeper(environment, archive, _policy(settings), stable)
     blueprint = Blueprint(environment, cluster.namespace, archive)
-    canary = Canary(demand, archive)
+    canary = Canary(demand, archive, gatekeeper)
     drift, sender = Drift(cluster, route, archive, blueprint), Sender(cluster)
     revisions = Revisions(gatekeeper, stable, fleet, blueprint)
     traffic = Traffic(gatekeeper, fleet, route, entry, blueprint)

@@ -10,6 +10,7 @@ from temporalio import activity
 from activities.archive import Archive
 from activities.beat import heartbeats
 from activities.demand import Demand
+from activities.gatekeeper import Gatekeeper
 from domain.bundle import RecordReference
 from domain.errors import PermanentFailure, ReleaseError, TransientFailure
 from domain.holds import is_news
@@ -67,9 +68,10 @@ class _Look:
 class Canary:
     """Judges production's canaries."""
 
-    def __init__(self, demand: Demand, archive: Archive) -> None:
+    def __init__(self, demand: Demand, archive: Archive, gatekeeper: Gatekeeper) -> None:
         self._demand = demand
         self._archive = archive
+        self._gatekeeper = gatekeeper
 
     @activity.defn
     async def observe_step(self, request: ObserveStep) -> Observation:
@@ -87,8 +89,10 @@ class Canary:
             if not _is_given_up():
                 raise
             judgement = self._judged(request, look.progress, datetime.now(UTC))
+            # A rollback was decided, whoever else decided something meanwhile.
+            early = judgement.verdict is not Verdict.ROLL_BACK
             return await self._observation(
-                request, look.progress, judgement, early=True, within=GIVEN_UP_WITHIN
+                request, look.progress, judgement, early=early, within=GIVEN_UP_WITHIN
             )
 
     def _with_patience(self, request: ObserveStep) -> ObserveStep:
@@ -118,7 +122,11 @@ class Canary:
 
     @activity.defn
     async def record_promotion(self, request: PersonsPromotion) -> RecordReference:
-        """Keep who promoted a held step, and why, beside what the judge had seen."""
+        """Keep who promoted a held step, and why, beside what the judge had seen.
+
+        Raises PermanentFailure where nobody who may has signed just that.
+        """
+        await self._gatekeeper.admit_promotion(request)
         person = request.accepted
         told = f"promoted by {person.principal}: {person.command.statement.reason}"
         kind = f"promotion-{request.weight}{'-watch' if request.watch else ''}"
@@ -144,7 +152,12 @@ class Canary:
             return progress.with_(left_out=(str(failure)[:TOLD_LENGTH],))
         for broken in samples.broken:
             activity.logger.warning("left out of the judgement of %s: %s", target.revision, broken)
-        state, judged = take_in(progress.state, request, samples.blocks)
+        try:
+            state, judged = take_in(progress.state, request, samples.blocks)
+        except PermanentFailure as misfit:
+            # Nothing is known of the canary by them; those that come after them may fit.
+            activity.logger.warning("blocks of %s do not fit: %s", target.revision, misfit)
+            return progress.with_(after=samples.until, left_out=(str(misfit)[:TOLD_LENGTH],))
         return progress.with_(
             state=state,
             after=samples.until,
@@ -153,7 +166,7 @@ class Canary:
         )
 
     async def _with_full_chunk_stored(self, request: ObserveStep, progress: Progress) -> Progress:
-        """Store blocks by the chunk; while the registry is away they stay in the heartbeat."""
+        """Store blocks by the chunk; while no registry takes them they stay in the heartbeat."""
         if not _fills_a_chunk(progress.blocks):
             return progress
         kind = f"blocks-{request.weight}{_suffix(request)}"
@@ -162,7 +175,7 @@ class Canary:
         try:
             async with asyncio.timeout(STORE_WITHIN.total_seconds()):
                 record = await self._archive.store_record(request.target.bundle, kind, chunk, told)
-        except (TransientFailure, TimeoutError) as failure:
+        except (ReleaseError, TimeoutError) as failure:
             activity.logger.warning("%s are not stored yet: %s", told, failure)
             return progress
         return progress.with_(chunks=(*progress.chunks, record), blocks=())
@@ -176,7 +189,7 @@ class Canary:
         early: bool = False,
         within: timedelta = STORE_WITHIN,
     ) -> Observation:
-        """The answer with its record; only a promotion waits for a registry that is away."""
+        """The answer with its record; only a promotion waits for a registry that takes none."""
         observed = ObservedBlocks(
             step=request,
             earlier=progress.chunks,
@@ -191,7 +204,8 @@ class Canary:
                 record = await self._archive.store_record(
                     request.target.bundle, kind, observed, judgement.sentence
                 )
-        except (TransientFailure, TimeoutError) as failure:
+        except (ReleaseError, TimeoutError) as failure:
+            # A registry that refuses us (a token, a quota) says nothing of the canary either.
             if judgement.verdict is Verdict.PROMOTE and not early:
                 raise TransientFailure(f"{kind} cannot be stored: {failure}") from failure
             activity.logger.warning("%s is not stored: %s", kind, failure)

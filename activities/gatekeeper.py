@@ -15,13 +15,14 @@ from activities.archive import Archive
 from activities.stable import StableReader
 from clients.policy_source import PolicySource
 from domain.bundle import Bundle
-from domain.commands import AcceptedCommand, Change, refusal
+from domain.commands import AcceptedCommand, Change, CommandName, refusal
 from domain.environments import Environment
 from domain.errors import PermanentFailure
 from domain.evidence import Evidence, Inputs, last_use, shortfall, void
+from domain.phases import Phase
 from domain.plan import ServicePlan
 from domain.policy import Policy, violations
-from domain.steps import RevisionRequest
+from domain.steps import PersonsPromotion, RevisionRequest
 
 
 class Gatekeeper:
@@ -47,6 +48,13 @@ class Gatekeeper:
         if self._environment is Environment.PRODUCTION:
             await self._approved(target, bundle, policy)
         return bundle
+
+    async def admit_promotion(self, request: PersonsPromotion) -> None:
+        """Raise PermanentFailure unless a person signed a promote of just this hold, and may."""
+        await self.admit(request.target)
+        evidence = await self._evidence(request.target)
+        policy, _ = await self._policy.fetch()
+        _really_promoted(request, policy, evidence.change)
 
     async def recognise(self, target: RevisionRequest) -> Bundle:
         """The bundle of a request to this environment, whoever may have approved it."""
@@ -130,7 +138,7 @@ def _same_stable(evidence: Evidence, target: RevisionRequest) -> None:
 
 
 def _within_policy(bundle: Bundle, policy: Policy) -> None:
-    if bundle.plan.digest != bundle.plan_hash:
+    if not bundle.plan.has_digest(bundle.plan_hash):
         raise PermanentFailure(f"the plan of {bundle.service} is not what its bundle's hash says")
     below = [f"{'.'.join(v.where)} {v.what}" for v in violations(bundle.plan, policy)]
     if below:
@@ -151,3 +159,25 @@ def _still_good(
     why = refusal(command, policy, principal, change, statement.expires_at)
     if why is not None:
         raise PermanentFailure(f"the approval by {principal} does not count: {why}")
+
+
+def _really_promoted(request: PersonsPromotion, policy: Policy, change: Change) -> None:
+    accepted, held = request.accepted, request.held
+    command, statement = accepted.command, accepted.command.statement
+    principal = signer(command, policy)
+    if principal is None or principal != accepted.principal:
+        raise PermanentFailure(f"the promote by {accepted.principal} is not signed by its key")
+    said = (command.name, statement.release, statement.held)
+    if said != (CommandName.PROMOTE, request.target.release_id, held.name):
+        raise PermanentFailure(
+            f"{principal} signed {command.name} of {statement.release} about {statement.held}, not "
+            f"promote of {request.target.release_id} about {held.name}"
+        )
+    phase = Phase.WATCH if request.watch else Phase.CANARY
+    if (held.phase, held.weight) != (phase, request.weight):
+        raise PermanentFailure(
+            f"the promote by {principal} is of {held.name}, not of {phase} {request.weight} %"
+        )
+    why = refusal(command, policy, principal, change, accepted.at)
+    if why is not None:
+        raise PermanentFailure(f"the promote by {principal} does not count: {why}")

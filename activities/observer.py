@@ -13,7 +13,7 @@ from temporalio import activity
 from activities.beat import heartbeats
 from activities.demand import Demand, Pods, pods_of
 from clients.cluster import Cluster
-from domain.errors import PermanentFailure, TransientFailure
+from domain.errors import NoAccess, NotFound, PermanentFailure, TransientFailure
 from domain.metrics.measure import Measure
 from domain.metrics.source import Survey
 from domain.metrics.templates import OTEL_HTTP
@@ -68,8 +68,8 @@ class Observer:
         """Look until each arm's series are its pods' own, or until they surely are not.
 
         Pods that became ready just now are scraped a little later: what is wrong counts only when
-        it stays so. A source that does not answer, or only old data, makes nothing wrong: that is
-        told at `ends_at`.
+        it stays so. A source that does not answer or lets us in no more, or only old data, makes
+        nothing wrong: that is told at `ends_at`.
         """
         wrong_since: datetime | None = None
         pause = min(max(self._demand.scrape / 2, SHORTEST_POLL), LONGEST_POLL).total_seconds()
@@ -133,6 +133,9 @@ class Observer:
                 " reachable from the worker"
             )
             return ObserverReport(fitness=Fitness.silent, sentence=told)
+        except PermanentFailure as failure:
+            # Not even its pods may be seen: that says nothing of them.
+            return ObserverReport(fitness=Fitness.silent, sentence=str(failure))
         return ObserverReport(fitness=found.fitness, sentence=found.sentence)
 
     def _span(self, now: datetime) -> Span:
@@ -167,10 +170,11 @@ def arms_of(request: VerifyObserver) -> Arms:
 
 
 def _refused(failure: PermanentFailure) -> Inspection:
-    """The source refuses a query, or answers in a form that nothing can be told by."""
+    """The source refuses us, or a query, or answers in a form that nothing can be told by."""
+    outside = isinstance(failure, NoAccess | NotFound)
     what, _, remedy = str(failure).rpartition("; ")
     finding = Finding(
-        fault=Fault.refused_query,
+        fault=Fault.no_access if outside else Fault.refused_query,
         arm="",
         what=what or str(failure),
         remedy=remedy if what else "correct the plan's metrics",

@@ -120,7 +120,7 @@ def _judge(reading: _Reading, data: dict[str, Any], policy: Policy | None) -> No
     if not file.services and not errors:
         reading.find(("services",), "is empty; it needs a plan for each service")
     reading.plans = dict(file.services)
-    for path, what in _below_policy(reading.plans, policy):
+    for path, what in (*_loads_missing(reading.plans), *_below_policy(reading.plans, policy)):
         if not any(_overlap(path, error["loc"]) for error in errors):
             is_set = _origin(reading.document, path) in reading.document.lines
             reading.find(path, what if is_set else f"{what} (by default)")
@@ -187,6 +187,14 @@ def _remove(data: dict[Any, Any], path: Path) -> None:
             data.pop(part, None)
             return
         data = data[part]
+
+
+def _loads_missing(plans: Plans) -> Iterator[tuple[Path, str]]:
+    """Releases that began before there was a load hold instead: their plans stay readable."""
+    for name, plan in plans.items():
+        if plan.canary.on_quiet == "synthetic" and plan.canary.load is None:
+            what = "synthetic needs `load`, for example load: {path: /api/v1/albums, rate: 5}"
+            yield ("services", name, "canary", "on_quiet"), what
 
 
 def _below_policy(plans: Plans, policy: Policy | None) -> Iterator[tuple[Path, str]]:

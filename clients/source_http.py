@@ -19,7 +19,7 @@ from requests.auth import AuthBase, _basic_auth_str
 from requests.exceptions import RequestException, SSLError
 
 from clients.http import own_version, retry_after
-from domain.errors import NotFound, PermanentFailure, TransientFailure
+from domain.errors import NoAccess, NotFound, PermanentFailure, TransientFailure
 from domain.metrics.places import Reached
 
 # Clearly shorter than the heartbeat timeout of those who ask: they hear of a server that hangs.
@@ -80,7 +80,9 @@ class SourceConnection:
         def get() -> Any:
             answer = self.get(path, parameters)
             if answer.is_redirect:
-                self.wrong_shape(asked, f"it redirects to {answer.headers['Location']}")
+                # To where one logs in, or where the source has moved to.
+                location = f"it redirects to {answer.headers['Location']}"
+                self.wrong_shape(asked, location, kind=NoAccess)
             return answer.json()
 
         return await self.call(asked, get)
@@ -105,7 +107,7 @@ class SourceConnection:
             if isinstance(error, requests.exceptions.JSONDecodeError):
                 self.wrong_shape(asked, "it is not JSON")
             if isinstance(error, SSLError) and any(word in str(error) for word in _UNTRUSTED):
-                raise PermanentFailure(
+                raise NoAccess(
                     f"the certificate of {self.said} is not trusted ({self._told(error)}); name its"
                     " authority by ca_file"
                 ) from error
@@ -115,15 +117,17 @@ class SourceConnection:
             ) from error
         except OSError as error:
             # How requests tells that a file of certificates is not there.
-            raise PermanentFailure(
+            raise NoAccess(
                 f"{self.said}: {self._told(error)}; correct ca_file and client_certificate"
             ) from error
         except (KeyError, TypeError, json.JSONDecodeError) as error:
             self.wrong_shape(asked, f"it lacks data.result ({self._told(error)})")
 
-    def wrong_shape(self, asked: str, what: str) -> NoReturn:
+    def wrong_shape(
+        self, asked: str, what: str, kind: type[PermanentFailure] = PermanentFailure
+    ) -> NoReturn:
         """Refuse an answer that is not what the source's protocol says."""
-        raise PermanentFailure(
+        raise kind(
             f"the answer of {self.url} to {_shortened(asked)} is not raw samples:"
             f" {self._secrets.hidden(what)}; check that the url is that of a"
             f" {self.system} API and the metric a counter or classic histogram"
@@ -145,11 +149,9 @@ class SourceConnection:
             raise TransientFailure(f"{said}; it is retried", wish)
         if status == 404:
             raise NotFound(f"{said}; check that the url is that of a {self.system} API")
-        advice = {
-            401: "check the credentials of this environment",
-            403: "check the credentials of this environment",
-            422: "ask for less: fewer series or a shorter window",
-        }
+        if status in {401, 403}:
+            raise NoAccess(f"{said}; check the credentials of this environment")
+        advice = {422: "ask for less: fewer series or a shorter window"}
         raise PermanentFailure(f"{said}; {advice.get(status, 'correct the query in the plan')}")
 
     def _asked(self, response: requests.Response) -> str:

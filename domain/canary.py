@@ -62,7 +62,7 @@ def judge_rules(
 
 
 def known_of_stable(state: JudgeState | None) -> dict[str, LastKnown]:
-    """What stable was last known like, per metric with a limit; nothing where it had no requests.
+    """What stable was last known like, per metric; nothing where it had no requests.
 
     While it was within the limit, or, where it was not in the end, while it was over it.
     """

@@ -3,7 +3,8 @@
 ReleaseError
 ├── PermanentFailure        retrying cannot help: bad image, forbidden, invalid plan
 │   ├── Conflict            the outside changed under us: somebody else holds what we would write
-│   └── NotFound            the named object does not exist
+│   ├── NotFound            the named object does not exist
+│   └── NoAccess            our credentials, certificates or address of a system are wrong
 └── TransientFailure        the machine may recover: unreachable, overloaded, 429, 5xx
 
 A message says what happened, to which object, and what to do next. A business "no" (a rolled back
@@ -29,6 +30,10 @@ class Conflict(PermanentFailure):
 
 class NotFound(PermanentFailure):
     """The object named in the message does not exist."""
+
+
+class NoAccess(PermanentFailure):
+    """A system lets us in no more, or is not where we look: nothing is known of what was asked."""
 
 
 class TransientFailure(ReleaseError):  # noqa: N818 - twin of PermanentFailure

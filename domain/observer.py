@@ -39,8 +39,11 @@ class Fault(StrEnum):
     clocks = "clocks differ"
     no_restarts = "no restarts metric"
     refused_query = "refused query"
+    no_access = "no access"
 
 
+# The source tells nothing new: nothing else can be told by it.
+SILENCES = frozenset({Fault.stale_source, Fault.no_access})
 # Of these a person should know; the judge can work with them.
 WARNINGS = frozenset({Fault.quiet_pods, Fault.clocks, Fault.no_restarts})
 
@@ -67,7 +70,7 @@ class Finding(Record):
     @property
     def refuses(self) -> bool:
         """Whether the observer would judge wrongly."""
-        return self.fault not in WARNINGS and self.fault is not Fault.stale_source
+        return self.fault not in WARNINGS | SILENCES
 
 
 class ArmSummary(Record):
@@ -90,8 +93,8 @@ class Inspection(Record):
 
     @property
     def fitness(self) -> Fitness:
-        """Stale data of the whole source comes first: nothing else can be told by it."""
-        if any(finding.fault is Fault.stale_source for finding in self.findings):
+        """What silences the whole source comes first: nothing else can be told by it."""
+        if any(finding.fault in SILENCES for finding in self.findings):
             return Fitness.silent
         refused = any(finding.refuses for finding in self.findings)
         return Fitness.unfit if refused else Fitness.fit

@@ -184,7 +184,9 @@ class CanaryPlan(Record):
         default="any", description="relative: only a comparison with stable promotes"
     )
     alpha: OpenShare = Field(
-        default=0.01, description="good canaries rolled back at most; 20% is the largest"
+        default=0.01,
+        description="good canaries rolled back at most, by the comparison and by the watch each;"
+        " 20% is the largest",
     )
     beta: OpenShare = Field(
         default=0.05, description="bad canaries promoted at most by a proof; 20% is the largest"
@@ -219,13 +221,7 @@ class CanaryPlan(Record):
         return self
 
     @model_validator(mode="after")
-    def _load_is_declared_and_sent(self) -> CanaryPlan:
-        if self.on_quiet == "synthetic" and self.load is None:
-            raise PydanticCustomError(
-                "load_missing",
-                "on_quiet: synthetic needs `load`, for example load: {path: /api/v1/albums, "
-                "rate: 5}",
-            )
+    def _load_is_sent(self) -> CanaryPlan:
         if self.load is not None and self.on_quiet != "synthetic":
             raise PydanticCustomError(
                 "load_never_sent",
@@ -322,6 +318,15 @@ class ServicePlan(Record):
         Words that a newer version adds leave it as it is; a default that is changed does not.
         """
         return digest_of(self.model_dump(mode="json", exclude_defaults=True))
+
+    def has_digest(self, digest: str) -> bool:
+        """Whether a digest is of this plan, as a bundle of any version has it.
+
+        Before `digest` every word that a plan had then was hashed: those that are set when the
+        stored plan is read.
+        """
+        every_word = digest_of(self.model_dump(mode="json", exclude_unset=True))
+        return digest in (self.digest, every_word)
 
     @property
     def pace(self) -> Pace:

@@ -181,7 +181,8 @@ def _identity(series: Series) -> tuple[str, frozenset[tuple[str, str]]]:
 def _closed_cells(readings: list[ArmReading], span: Span) -> Iterator[tuple[float, float]]:
     """(start, end) of each block: cells, merged until the arms' pods have reported."""
     since, length = span.since.timestamp(), span.length.total_seconds()
-    cell = round((span.after.timestamp() - since) / length)
+    # What ended on another grid (another scrape interval, before a restart) is not counted twice.
+    cell = math.ceil((span.after - span.since) / span.length)
     last = math.floor((span.until.timestamp() - since) / length + TIMING_SLACK)
     start = since + cell * length
     while cell < last:

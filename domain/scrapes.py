@@ -17,14 +17,9 @@ from operator import gt, lt
 # Labels that tell who scraped, not what was counted: equal but for these is counted twice.
 SCRAPER_LABELS = frozenset(
     {
-        "__name__",
-        "job",
-        "endpoint",
-        "service",
-        "prometheus",
-        "prometheus_replica",
-        "replica",
-        "__replica__",
+        *("__name__", "job", "endpoint", "service", "prometheus"),
+        # Of pairs of Prometheus, where what answers for both does not deduplicate.
+        *("prometheus_replica", "replica", "__replica__"),
     }
 )
 TIMING_SLACK = 1e-6

@@ -35,7 +35,7 @@ ASSUMES: dict[Reason, str] = {
     " the baseline, asked at any time",
     Reason.within_limit: "looks at the canary alone, against the plan's limits; assumes that"
     " requests fail independently of each other",
-    Reason.quiet: "nothing is proven: too few requests, and nothing spoke against it; no error"
+    Reason.quiet: "nothing is proven: too few requests, and not enough spoke against it; no error"
     " rate covers this promotion, the sentence says what it would have caught",
 }
 HELD = "no verdict: nothing is claimed, and traffic stayed where it was"

@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.journal import RestoreCapacity
     from domain.judge.rules import STALE_PART_OF_DEADLINE
     from domain.observer import Fitness, VerifyObserver
+    from domain.plan import HOUR
     from domain.steps import Settle
     from workflows import options
     from workflows.build import closed, completed
@@ -130,20 +131,27 @@ class Promoting(Observing):
             observation = await self._under_load(weight, observation, self._observe)
         while promotes(observation) and self._state.paused_by is not None:
             self._wait_note(f"resume (paused by {self._state.paused_by.principal})")
-            guarded = await self._observe(weight, length, guard=True)
+            # However little of the step's time is left: looks without length fill the history.
+            anew = max(length, self._state.request.plan.pace.step_deadline)
+            guarded = await self._observe(weight, anew, guard=True)
             # A verdict from before the pause is too old to promote on.
             resumed = self._state.paused_by is None and (guarded is None or guarded.early)
-            observation = await self._observe(weight, length) if resumed else guarded
+            observation = await self._observe(weight, anew) if resumed else guarded
         return await self._conclude(weight, observation)
 
     def _time_left(self, since: datetime) -> timedelta:
-        """Until the deadline with its extensions; then a deadline's length for every look."""
+        """Until the deadline with its extensions; then a long look, which news ends at once."""
         if self._mode_of(Gate.CANARY) is GateMode.OBSERVE:
             return max(self._observed_until(watch=False) - workflow.now(), timedelta(0))
         plan = self._state.request.plan
         whole = plan.pace.step_deadline * (1 + plan.canary.extensions)
         left = since + whole - workflow.now()
-        return left if left > timedelta(0) else plan.pace.step_deadline
+        return left if left > timedelta(0) else self._look_after_deadline
+
+    @property
+    def _look_after_deadline(self) -> timedelta:
+        """Every look carries the judge's state: a weekend of short ones would fill the history."""
+        return max(self._state.request.plan.pace.step_deadline, HOUR)
 
     async def _watch(self) -> Report:
         """After promotion the old revision stays armed for a while."""
@@ -153,7 +161,7 @@ class Promoting(Observing):
             self._begin_step()
         rest = self._since + pace.watch - workflow.now()
         watching = rest > timedelta(0)
-        length = rest if watching else pace.step_deadline
+        length = rest if watching else self._look_after_deadline
         self._wait_note("the post-promotion watch", workflow.now() + length)
         observation = await self._observe(100, length, watch=watching)
         over = workflow.now() >= self._since + pace.watch

@@ -46,10 +46,8 @@ class Gating(Holding):
             sentence=sentence,
             since=workflow.now(),
         )
-        if self._promotion is not None:
-            person = self._promotion.principal
-            self._tell(f"promote by {person} does not count any more: it is asked anew")
-        self._promotion, self._told_hold = None, held
+        self._void_promotion("it is asked anew")
+        self._told_hold = held
         self._change(held=held)
         self._tell(self._held_words(held))
         self._wait_note("a release manager's promote, or an abort")

@@ -12,6 +12,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.steps import Observation
     from workflows.command_desk import CommandDesk
 
+UNSEEN = "nobody looked to the end; promote again"
+
 
 class Holding(CommandDesk):
     """Base of the stages that can hold; a hold is known by its reason and its beginning."""
@@ -34,8 +36,7 @@ class Holding(CommandDesk):
     @property
     def _tells(self) -> bool:
         """Whether the observing may still end early: a flapping source must not fill history."""
-        held = self._state.held
-        return self._tellings < MOST_TELLINGS and (held is None or held.judged is not None)
+        return self._tellings < MOST_TELLINGS
 
     @property
     def _known_reason(self) -> Reason | None:
@@ -106,10 +107,24 @@ class Holding(CommandDesk):
         why = unpromotable(held, promotion.command.statement.held, self._state.phase)
         if observation is not None and held is not None:
             why = overtaken(held, observation.judgement, early=observation.early) or why
+        if why is None and self._is_unseen(observation):
+            why = UNSEEN
         if why is None:
             return promotion
-        self._tell(f"promote by {promotion.principal} does not count any more: {why}")
+        self._promotion = promotion
+        self._void_promotion(why)
         return None
+
+    def _is_unseen(self, observation: Observation | None) -> bool:
+        """Whether the look that a promote ended was lost: then nobody saw the canary just now."""
+        return observation is None and workflow.patched("promote-is-looked-at")
+
+    def _void_promotion(self, why: str) -> None:
+        """Drop a person's promote that was accepted and has not counted yet, and say so."""
+        if self._promotion is not None:
+            person = self._promotion.principal
+            self._tell(f"promote by {person} does not count any more: {why}")
+        self._promotion = None
 
 
 def _holds(observation: Observation) -> bool:

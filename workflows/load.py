@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.load import Load
     from domain.environments import Environment, cluster_queue
     from domain.judge.rules import JudgeRules
-    from domain.judge.verdict import Reason
+    from domain.judge.verdict import Reason, Verdict
     from domain.load import LoadReport, SendLoad, lasts, requests_of, rules_under_load, wants_load
     from domain.probes import Probe
     from domain.steps import Observation
@@ -52,6 +52,10 @@ class Loading(Deploying):
             return observation
         if not wants_load(observation.judgement) or not workflow.patched("declared-load"):
             return observation
+        if self._promotion is not None:
+            return observation
+        # A promote is of what is held; under load the judge decides again.
+        self._end_hold()
         length = lasts(self._state.request.plan, self._load, weight)
         self._loads[since] = until = workflow.now() + length
         self._wait_note(f"the declared load at {weight} %", until)
@@ -59,12 +63,13 @@ class Loading(Deploying):
         try:
             judged = await look(weight, length)
         except (Interrupted, ActivityError):
+            self._loads[since] = None
             await self._give_up(sending)
             raise
-        if self._was_sent(sending):
-            await self._give_up(sending)
+        if self._was_sent(sending, judged):
             return judged
         self._loads[since] = None
+        await self._give_up(sending)
         # Nobody was asked as declared: that the canary kept quiet says nothing.
         return observation if judged is None or _is_quiet(judged) else judged
 
@@ -83,10 +88,16 @@ class Loading(Deploying):
             f"send the declared load of {target.revision}",
         )
 
-    def _was_sent(self, sending: workflow.ActivityHandle[LoadReport]) -> bool:
-        """Whether the load came to its end or still goes on; else people are told why not."""
+    def _was_sent(
+        self, sending: workflow.ActivityHandle[LoadReport], judged: Observation | None
+    ) -> bool:
+        """Whether the load came to its end; else people are told why its quiet does not count."""
         if not sending.done():
-            return True
+            if judged is not None and _needed_the_end(judged):
+                self._tell(
+                    "the declared load was not sent to its end in its time; quiet proves nothing"
+                )
+            return False
         error = sending.exception()
         if error is None:
             self._tell(sending.result().sentence)
@@ -101,3 +112,10 @@ class Loading(Deploying):
 
 def _is_quiet(observation: Observation) -> bool:
     return observation.judgement.reason is Reason.quiet
+
+
+def _needed_the_end(observation: Observation) -> bool:
+    """Whether the look went on to its end; one that was given up or has a proof ended before."""
+    if observation.early:
+        return False
+    return observation.judgement.verdict is Verdict.HOLD or _is_quiet(observation)

@@ -15,12 +15,13 @@ with workflow.unsafe.imports_passed_through():
     from domain.gates import Gate, GateMode
     from domain.judge.known import LastKnown
     from domain.judge.state import JudgeState
-    from domain.judge.verdict import Verdict
+    from domain.judge.verdict import Judgement, Reason, Verdict
     from domain.plan import HOUR
     from domain.release import StepVerdict
     from domain.steps import Observation, ObserveStep, PersonsPromotion
     from workflows import options
     from workflows.build import completed
+    from workflows.holding import UNSEEN
     from workflows.load import Loading
 
 PRODUCTION = Environment.PRODUCTION
@@ -130,10 +131,18 @@ class Observing(Loading):
         self._ask_about(weight, asked, watch=watch)
         while self._promotion is None and asked.judgement.verdict is Verdict.PROMOTE:
             found = await self._observe(weight, LOOK_WHILE_ASKED, watch=True)
-            if found is None or found.early or found.judgement.verdict is not Verdict.ROLL_BACK:
+            if found is None:
+                if self._is_unseen(found):
+                    self._void_promotion(UNSEEN)
                 continue
-            asked = found
-            self._ask_about(weight, asked, watch=watch)
+            if _is_held(found.judgement):
+                if found.record is not None:
+                    self._keep(found.record)
+                self._void_promotion(found.judgement.sentence)
+                return self._keep_hold(weight, found)
+            if found.judgement.verdict is Verdict.ROLL_BACK:
+                asked = found
+                self._ask_about(weight, asked, watch=watch)
         self._wait_note("a release manager's promote, or an abort")
         await self._until(lambda: self._promotion is not None, summary="a person's promote")
         promotion, self._promotion = self._promotion, None
@@ -191,6 +200,11 @@ class Observing(Loading):
         self._end_hold()
         self._change(verdicts=(*self._state.verdicts, verdict), sentence=verdict.sentence)
         self._tell(f"{verdict.weight} %: {verdict.verdict}: {verdict.sentence}")
+
+
+def _is_held(judgement: Judgement) -> bool:
+    """Whether the judge sees a reason to hold, and not only too little yet since it promoted."""
+    return judgement.verdict is Verdict.HOLD and judgement.reason is not Reason.gathering
 
 
 def _gate(watch: bool) -> Gate:

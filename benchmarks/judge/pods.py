@@ -28,6 +28,7 @@ from benchmarks.judge.streams import (
 from domain.canary import MIN_VOTED_BLOCKS
 from domain.judge import Counts, Pods, Stakes
 from domain.judge.bets import regression_bet
+from domain.judge.state import RISEN
 from domain.judge.votes import pod_factors
 
 METRIC = "errors"
@@ -114,7 +115,7 @@ class Votes:
 
     def __init__(self, rho0: float) -> None:
         self._rho0, self._bet = rho0, regression_bet(rho0, Stakes.counted)
-        self._wealth, self._voted = self._bet.start(), 0
+        self._wealth, self._against = self._bet.start(), 0
 
     def observe(self, tally: PodTally) -> bool:
         """Whether the canary is rolled back after this block."""
@@ -133,10 +134,11 @@ class Votes:
             stable_bad=tally.stable_bad,
         )
         factors = pod_factors(pods, tally.canary_bad, counts, self._rho0)
+        before = self._bet.evidence(self._wealth)
         self._wealth = self._bet.multiply(self._wealth, factors)
-        self._voted += 1
-        decided = self._bet.evidence(self._wealth) >= 1 / ALPHA
-        return decided and self._voted >= MIN_VOTED_BLOCKS
+        evidence = self._bet.evidence(self._wealth)
+        self._against += evidence > before * RISEN
+        return evidence >= 1 / ALPHA and self._against >= MIN_VOTED_BLOCKS
 
 
 def watch_pods(service: Service, seed: str) -> Alarms:

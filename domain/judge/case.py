@@ -109,10 +109,11 @@ class Case:
     def _repeated(self, metric: str) -> bool:
         """Whether more spoke against it than chance: one block is one vote, like any other.
 
-        Without a stable a block is held against the limit, which makes it more than a vote.
+        Without a stable a block is held against the limit, which makes it more than a vote; and
+        so is a single event where no limit says how many there may be (a restart).
         """
-        against = self.state.metrics[metric].against
-        if against is None or not self.rules.control_arm:
+        against, limited = self.state.metrics[metric].against, metric in self.rules.limits
+        if against is None or not limited or not self.rules.control_arm:
             return True
         return against >= self.rules.suspect_blocks
 
@@ -173,7 +174,7 @@ class Case:
             found += [
                 f"{name} has events, no limit and no stable to compare with"
                 for name in self.metrics
-                if name not in self.rules.limits and not self.neutral(name)
+                if self.rules.bar(name) is None and not self.neutral(name)
             ]
         return found
 
@@ -195,10 +196,14 @@ class Case:
         """Whether enough blocks were seen for a rollback; pods that agree need fewer than arms."""
         if not self.rules.control_arm:
             return self.state.step_blocks >= self.rules.min_blocks
+        metric, enough = self.state.metrics[self.worst()], self.rules.min_voted_blocks
+        spoke = metric.against if metric.voted else None
+        # Pods that vote may make one block weigh any amount: a cold start alone is no verdict.
+        if enough is not None and spoke is not None and spoke < enough:
+            return False
         if self.state.rollout_blocks >= self.rules.min_blocks:
             return True
-        voted, enough = self.state.metrics[self.worst()].voted, self.rules.min_voted_blocks
-        return enough is not None and voted >= enough
+        return enough is not None and metric.voted >= enough
 
     def silent(self) -> list[str]:
         """Metrics whose source has said nothing for longer than the rules allow."""

@@ -38,7 +38,7 @@ def _worse(case: Case) -> Judgement | None:
         return _say(case, Verdict.ROLL_BACK, Reason.worse, sentences.worse(case), case.worst())
     metric = case.worst()
     bar, limit = case.rules.bar(metric), case.rules.limits.get(metric)
-    known = bar is not None and limit is not None and bar < limit
+    known = bar is not None and (limit is None or bar < limit)
     reason = Reason.worse_than_known if known else Reason.over_limit
     return _say(case, Verdict.ROLL_BACK, reason, sentences.over_limit(case), metric)
 

@@ -7,6 +7,7 @@ verdict depends on it.
 
 from __future__ import annotations
 
+from operator import mul
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -59,18 +60,15 @@ def observe_ratio(wealth: Wealth, counts: Counts) -> Wealth:
     if bad == 0 or canary == 0 or stable == 0:
         return wealth
     share, odds = counts.canary_bad / bad, stable / canary
-    bets: list[float] = []
+    factors: list[float] = []
     for part, scale, candidates in (
         (share, odds, _INVERSES),
         (1 - share, 1 / odds, CANDIDATES),
     ):
         for stake in STAKES:
             constant, slope = 1 - stake + stake * part, stake * part * scale
-            row = wealth.bets[len(bets) : len(bets) + _ROW]
-            bets += [
-                bet * (constant + slope * candidate)
-                for bet, candidate in zip(row, candidates, strict=True)
-            ]
+            factors += [constant + slope * candidate for candidate in candidates]
+    bets = list(map(mul, wealth.bets, factors))
     return Wealth(bets=capped(bets), blocks=wealth.blocks + 1)
 
 

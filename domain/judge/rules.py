@@ -115,13 +115,14 @@ class JudgeRules(BaseModel):
         """The bad share above which the canary is rolled back where no arm serves beside it.
 
         The limit; less where the old revision was much better than it, more where the old one was
-        surely over it too (then something that both need is down). None without a limit.
+        surely over it too (then something that both need is down). Where the plan has no limit
+        (restarts) it is what the old one was like alone, and None if nobody knows that either.
         """
         limit, known = self.limits.get(metric), self.last_known.get(metric)
-        if limit is None or known is None:
+        if known is None:
             return limit
-        if not known.over:
-            return min(limit, self.worse_than_known * known.most)
+        if limit is None or not known.over:
+            return min(1.0 if limit is None else limit, self.worse_than_known * known.most)
         return max(limit, self.rho0 * known.least)
 
     @property

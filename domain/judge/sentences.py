@@ -65,11 +65,12 @@ def _sticking(case: Case, metric: str) -> str:
 def over_limit(case: Case) -> str:
     """Rolled back on the limits alone, where no stable serves beside the canary."""
     metric = case.worst()
-    counts, limit = case.state.metrics[metric].step, case.rules.limits[metric]
+    counts, limit = case.state.metrics[metric].step, case.rules.limits.get(metric)
+    named = "no limit is planned" if limit is None else f"the plan's limit is {_percent(limit)}"
     return (
         f"Rolled back after {spoken(case.elapsed)} on {metric}: {_canary(metric, counts)}"
-        f" ({_percent(counts.canary_rate)}) over {_blocks(case.state.step_blocks)}, the plan's"
-        f" limit is {_percent(limit)}{_known(case, metric)}; a canary within it would look this bad"
+        f" ({_percent(counts.canary_rate)}) over {_blocks(case.state.step_blocks)}, {named}"
+        f"{_known(case, metric)}; a canary within it would look this bad"
         f" in at most {_one_of(case.counted_evidence())} rollouts (limit {_limit(case)});"
         f" {_limits_only(case)}"
     )
@@ -84,7 +85,7 @@ def _known(case: Case, metric: str) -> str:
     told += f" ({known.bad}/{known.requests})"
     if known.over:
         return f"{told} and surely at {_percent(known.least)}: the bar is {_percent(bar)}"
-    if bar < case.rules.limits[metric]:
+    if bar < case.rules.limits.get(metric, math.inf):
         times = f"{case.rules.worse_than_known:g}x the {_percent(known.most)}"
         return f"{told}: {times} that it surely did not exceed is the bar, {_percent(bar)}"
     return told
@@ -124,6 +125,9 @@ def within_limit(case: Case) -> str:
         elif metric in case.rules.limits:
             counts, limit = case.state.metrics[metric].step, case.rules.limits[metric]
             parts.append(f"{_canary(metric, counts)}, within the limit of {_percent(limit)}")
+        elif not case.neutral(metric):
+            told = _both(case, metric, _told(case, metric))
+            parts.append(f"{told}, which proves nothing either way")
     weakest = min(
         case.proof(metric) for metric in case.metrics if case.proof(metric) >= case.rules.promote_at
     )
@@ -139,10 +143,15 @@ def quiet(case: Case) -> str:
     """Promoted at the deadline without proof."""
     return (
         f"Promoted: advanced without proof at the deadline ({spoken(case.elapsed)}):"
-        f" {_power(case)}; nothing spoke against it (e={_figure(case.evidence())} of"
+        f" {_power(case)}; {_little(case)} spoke against it (e={_figure(case.evidence())} of"
         f" {case.rules.roll_back_at:g}); not covered by the promotion limit of"
         f" {_one_of(case.rules.promote_at)}{_basis(case)}"
     )
+
+
+def _little(case: Case) -> str:
+    against = sum(metric.against or 0 for metric in case.state.metrics.values())
+    return f"not enough (in {_blocks(against)})" if against else "nothing"
 
 
 def quiet_hold(case: Case) -> str:

@@ -282,8 +282,10 @@ def _compared(metric: MetricState, rules: JudgeRules, counts: Counts) -> dict[st
 
 def _stable_known(metric: MetricState, limit: float | None, counts: Counts) -> dict[str, object]:
     """What the old revision will have been known like when it serves no more."""
-    if limit is None or counts.stable_requests == 0:
+    if counts.stable_requests == 0:
         return {}
+    if limit is None:
+        return {"good": metric.good + counts}
     recent = metric.recent.observe(counts)
     if clearly_over(recent.stable_requests, recent.stable_bad, limit):
         return {"stable_over": True}

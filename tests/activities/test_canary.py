@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -8,8 +10,9 @@ import pytest
 
 from activities import canary
 from activities.canary import Progress
+from clients.registry import Registry
 from domain.canary import RESTARTS, judge_rules, known_of_stable
-from domain.commands import CommandName
+from domain.commands import AcceptedCommand, CommandName, Statement
 from domain.errors import PermanentFailure, TransientFailure
 from domain.holds import Hold
 from domain.judge.counts import Block
@@ -18,13 +21,15 @@ from domain.judge.rules import Control
 from domain.judge.state import JudgeState
 from domain.judge.verdict import Judgement, Reason, Verdict
 from domain.metrics.plan import MetricsPlan
-from domain.observed import BlockChunk, ObservedBlocks, recompute
+from domain.observed import BlockChunk, ObservedBlocks, begin, recompute
 from domain.phases import Phase
 from domain.steps import Observation, ObserveStep, PersonsPromotion, RevisionRequest
 from domain.traffic import TrafficSplit
-from tests.support.platform_world import SandboxWorld
-from tests.support.release_records import NOON, accepted
+from tests.support.platform_world import SandboxSite, SandboxWorld, running_site
+from tests.support.registry import Front, answering
+from tests.support.release_records import NOON
 from tests.support.sandbox import eventually
+from tests.support.world import PRODUCTION
 
 LONG = timedelta(seconds=30)
 
@@ -250,6 +255,49 @@ async def test_nothing_is_promoted_before_its_evidence_is_stored(world: SandboxW
     assert observation.record is not None
 
 
+@asynccontextmanager
+async def refused_by_the_registry(
+    world: SandboxWorld, target: RevisionRequest, status: int
+) -> AsyncIterator[tuple[SandboxSite, RevisionRequest]]:
+    """Production's activities before a registry that takes nothing new, and the same target."""
+    async with Front(world.platform.registry.url).running() as front:
+        front.rule = answering(status, where="/uploads")
+        async with (
+            Registry((front.address,)) as registry,
+            running_site(PRODUCTION, world.settings, registry, world.platform) as site,
+        ):
+            _, _, name = target.bundle.repository.partition("/")
+            there = target.bundle.with_(repository=f"{front.address}/{name}")
+            yield site, target.with_(bundle=there)
+
+
+async def test_a_registry_that_refuses_ends_no_watch_and_loses_no_rollback(
+    world: SandboxWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(canary, "CHUNK_BLOCKS", 5)
+    target = await canary_at(world, 10)
+    async with refused_by_the_registry(world, target, 403) as (site, refused):
+        request = step(world, refused, 10, watch=True)
+        observing = asyncio.create_task(site.do("observe_step", request))
+        await eventually(
+            lambda: any(len(beat[0].blocks) >= 8 for beat in site.heartbeats if beat),
+            "more than a chunk is judged",
+        )
+        await world.fault(world.production, target.revision, "errors=20%")
+        observation = await observing
+    assert observation.judgement.verdict is Verdict.ROLL_BACK
+    assert (observation.record, observation.early) == (None, False)
+
+
+async def test_a_registry_that_refuses_is_waited_for_before_a_promotion(
+    world: SandboxWorld,
+) -> None:
+    target = await canary_at(world, 10)
+    async with refused_by_the_registry(world, target, 413) as (site, refused):
+        with pytest.raises(TransientFailure, match=r"verdict-10 cannot be stored: .* answered 413"):
+            await site.do("observe_step", step(world, refused, 10))
+
+
 async def test_a_lost_worker_loses_no_block_and_counts_none_twice(world: SandboxWorld) -> None:
     target = await canary_at(world, 10)
     request = step(world, target, 10, watch=True, length=timedelta(seconds=4))
@@ -274,6 +322,18 @@ async def test_a_lost_worker_loses_no_block_and_counts_none_twice(world: Sandbox
     assert observation.state.metrics["errors"].rollout.canary_requests == counted
     assert observation.state.rollout_blocks == len(blocks)
     assert observation.state.warmed_blocks == request.rules.warm_up_blocks
+
+
+async def test_blocks_that_do_not_fit_the_last_one_end_no_release(world: SandboxWorld) -> None:
+    target = await canary_at(world, 10)
+    request = step(world, target, 10)
+    await eventually(lambda: datetime.now(UTC) > request.since + 3 * request.block, "time passes")
+    fresh = begin(request)
+    # As an older version left it, whose blocks were cut elsewhere.
+    state = fresh.model_copy(update={"until": request.since + 0.5 * request.block})
+    observation = await observed(world, request, Progress(state=state, after=request.since))
+    assert observation.judgement.verdict is Verdict.PROMOTE
+    assert await recomputed(world, target, observation) == observation.judgement
 
 
 def _blocks(world: SandboxWorld) -> tuple[object, ...]:
@@ -424,20 +484,99 @@ class TestHolds:
         )
         assert (observation.early, observation.record) == (True, None)
 
+    async def test_a_rollback_that_is_being_stored_when_it_is_given_up_is_still_one(
+        self, world: SandboxWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(canary, "GIVEN_UP_WITHIN", timedelta(milliseconds=200))
+        target = await canary_at(world, 10)
+        await world.fault(world.production, target.revision, "errors=20%")
+        request = step(world, target, 10, watch=True)
+        await world.tell("POST", "outage", {"system": "registry", "mode": "hang"})
+        observing = asyncio.create_task(observed(world, request))
+
+        def decided() -> bool:
+            state = beats(world)[-1].state if beats(world) else request.state
+            elapsed = datetime.now(UTC) - request.since
+            return state is not None and (
+                judge(state, request.rules, elapsed).verdict is Verdict.ROLL_BACK
+            )
+
+        await eventually(decided, "the judge says roll back")
+        assert not observing.done()
+        world.production.give_up()
+        observation = await observing
+        assert observation.judgement.verdict is Verdict.ROLL_BACK
+        assert (observation.early, observation.record) == (False, None)
+
+
+HELD = Hold(phase=Phase.CANARY, weight=10, reason="stable_bad", sentence="...", since=NOON)
+
+
+def promotion(
+    world: SandboxWorld, target: RevisionRequest, by: str = "ben", **changes: object
+) -> PersonsPromotion:
+    """A person's promote of the step at 10 %, stated as changed and really signed."""
+    now = datetime.now(UTC)
+    statement = Statement(
+        command=CommandName.PROMOTE,
+        release=target.release_id,
+        reason="because",
+        expires_at=now + timedelta(minutes=5),
+        held=HELD.name,
+    )
+    command = world.people.sign(statement.with_(**changes), by)
+    person = AcceptedCommand(command=command, principal=by, verified=True, at=now)
+    return PersonsPromotion(
+        target=target, weight=10, watch=False, held=HELD, accepted=person, observation=None
+    )
+
+
+def unsigned(asked: PersonsPromotion) -> PersonsPromotion:
+    command = asked.accepted.command.with_(signature=None)
+    return asked.with_(accepted=asked.accepted.with_(command=command))
+
+
+class TestPersonsPromotion:
+    """What a person promoted is kept, and only what a person who may has signed."""
+
     async def test_a_persons_promote_is_kept_in_the_registry(self, world: SandboxWorld) -> None:
         target = await canary_at(world, 10)
-        held = Hold(phase=Phase.CANARY, weight=10, reason="stable_bad", sentence="...", since=NOON)
-        asked = PersonsPromotion(
-            target=target,
-            weight=10,
-            watch=False,
-            held=held,
-            accepted=accepted(CommandName.PROMOTE, "rita"),
-            observation=None,
-        )
+        asked = promotion(world, target)
         reference = await world.production.do("record_promotion", asked)
-        assert (reference.kind, reference.sentence) == ("promotion-10", "promoted by rita: because")
+        assert (reference.kind, reference.sentence) == ("promotion-10", "promoted by ben: because")
         assert await world.archive.load_record(target.bundle, reference, PersonsPromotion) == asked
+
+    async def test_a_promote_that_nobody_signed_for_this_hold_is_refused(
+        self, world: SandboxWorld
+    ) -> None:
+        target = await canary_at(world, 10)
+        good = promotion(world, target)
+        assert target.proof is not None
+        unapproved = target.with_(proof=target.proof.with_(approvals=()))
+        long_ago, other = NOON, HELD.with_(weight=50).name
+        forged = [
+            (unsigned(good), "the promote by ben is not signed by its key"),
+            (
+                good.with_(accepted=good.accepted.with_(principal="carla")),
+                "the promote by carla is not signed by its key",
+            ),
+            (promotion(world, target, "mallory"), "made by the unknown key SHA256:"),
+            (promotion(world, target, "carla"), "carla does not have the role release-manager"),
+            (promotion(world, target, "dana"), "dana wrote part of this change"),
+            (promotion(world, target, reason=" "), "promote needs a reason"),
+            (promotion(world, target, expires_at=long_ago), "the signature expired at 2026-03-01"),
+            (promotion(world, target, command=CommandName.SKIP_SOAK), "ben signed skip-soak of"),
+            (promotion(world, target, release="release-album-9"), "ben signed promote of release"),
+            (promotion(world, target, held=other), "about canary 50 % stable_bad since .*, not"),
+            (promotion(world, target, held=None), "about None, not promote of release-album-1"),
+            (good.with_(weight=50), "of canary 10 % .*, not of canary 50 %"),
+            (good.with_(watch=True), "of canary 10 % .*, not of watch 10 %"),
+            (good.with_(target=unapproved), r"1 more approval\(s\) of 1 needed"),
+            (good.with_(target=target.with_(proof=None)), "shows no approval for production"),
+        ]
+        for asked, why in forged:
+            with pytest.raises(PermanentFailure, match=why):
+                await world.production.do("record_promotion", asked)
 
 
 async def test_a_first_release_that_nobody_asks_is_quiet_and_not_without_data(

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from activities.canary import Canary
+import worker
 from activities.demand import Demand
 from clients.cluster import Cluster
 from clients.sources import source_at
@@ -19,8 +19,9 @@ from domain.samples import Samples, Span
 from domain.steps import ObserveStep, RevisionRequest
 from tests.support.platform_world import SandboxWorld
 from tests.support.sandbox import eventually
-from tests.support.site import named_activities
+from tests.support.site import Activities, named_activities
 from tests.support.source_doubles import source_double
+from tests.support.world import PRODUCTION
 
 SCRAPE = timedelta(milliseconds=100)
 SLOW = timedelta(milliseconds=500)
@@ -33,6 +34,19 @@ async def demand_in(world: SandboxWorld, lag: timedelta = timedelta(0)) -> Async
     source = source_at(PrometheusPlace(url=place.prometheus or "", lag=lag))
     cluster = await Cluster.connect(place.kubeconfig, place.context, place.namespace)
     yield Demand(cluster, source, SCRAPE)
+    await source.close()
+    await cluster.close()
+
+
+@asynccontextmanager
+async def told_by(world: SandboxWorld, source_place: PrometheusPlace) -> AsyncIterator[Activities]:
+    """Production's activities by another source."""
+    place = world.settings.cluster(PRODUCTION)
+    source = source_at(source_place)
+    cluster = await Cluster.connect(place.kubeconfig, place.context, place.namespace)
+    yield named_activities(
+        worker._cluster(PRODUCTION, world.settings, world.registry, cluster, source)
+    )
     await source.close()
     await cluster.close()
 
@@ -78,12 +92,12 @@ async def test_a_source_that_answers_late_is_not_called_silent_for_that(
         slow_above=SLOW,
         state=None,
     )
-    async with demand_in(world, lag) as demand:
-        activities = named_activities([Canary(demand, world.archive).observe_step])
+    place = world.settings.cluster(PRODUCTION)
+    async with told_by(world, PrometheusPlace(url=place.prometheus or "", lag=lag)) as activities:
         observation = await activities.do("observe_step", request)
     assert observation.judgement.verdict is Verdict.PROMOTE, observation.judgement.sentence
     record = await world.archive.load_record(target.bundle, observation.record, ObservedBlocks)
-    assert record.step.rules.stale_after == lag + 3 * SCRAPE
+    assert record.step.rules.stale_after == lag + 3 * place.scrape
     assert recompute(record, ()).differences == ()
 
 
@@ -101,16 +115,10 @@ async def test_a_source_that_refuses_us_holds_and_is_named(world: SandboxWorld) 
         slow_above=SLOW,
         state=None,
     )
-    place = world.settings.cluster(world.production.environment)
     async with source_double("prometheus") as double:
         double.status = 401
-        cluster = await Cluster.connect(place.kubeconfig, place.context, place.namespace)
-        source = source_at(PrometheusPlace(url=double.url))
-        demand = Demand(cluster, source, SCRAPE)
-        activities = named_activities([Canary(demand, world.archive).observe_step])
-        judgement = (await activities.do("observe_step", request)).judgement
-        await source.close()
-        await cluster.close()
+        async with told_by(world, PrometheusPlace(url=double.url)) as activities:
+            judgement = (await activities.do("observe_step", request)).judgement
     assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, Reason.no_data)
     assert "answered 401" in judgement.sentence
     assert "check the credentials of this environment" in judgement.sentence

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -14,11 +16,16 @@ from activities.observer import Arms, Observer
 from clients.cluster import Cluster
 from clients.sources import source_at
 from domain.environments import Environment
+from domain.metrics.places import PrometheusPlace
 from domain.metrics.plan import MetricsPlan
 from domain.observer import Fault, Fitness, Inspection, ObserverReport, VerifyObserver
 from domain.steps import RevisionRequest
+from sandbox.kubernetes.authorization import STRANGER
+from tests.support.cluster_client import cluster_of
 from tests.support.platform_world import SandboxWorld
 from tests.support.sandbox import eventually
+from tests.support.site import named_activities
+from tests.support.source_doubles import source_double
 
 SOON = timedelta(seconds=2)
 OTEL = MetricsPlan()
@@ -100,6 +107,82 @@ async def test_a_source_that_does_not_answer_makes_nothing_wrong_and_is_told_at_
     report = await verified(world, target, timedelta(seconds=1.5))
     assert report.fitness is Fitness.silent
     assert "while the metrics source of production does not answer" in report.sentence
+
+
+async def told_by(
+    world: SandboxWorld,
+    target: RevisionRequest,
+    place: PrometheusPlace | None,
+    cluster: Cluster,
+    within: timedelta = timedelta(seconds=1.5),
+) -> ObserverReport:
+    """What production's worker finds by another source or with other credentials."""
+    there = world.settings.cluster(Environment.PRODUCTION)
+    source = source_at(place or there.source)
+    try:
+        eye = Observer(cluster, Demand(cluster, source, there.scrape))
+        request = VerifyObserver(
+            target=target,
+            slow_above=world.plan.limits.p95,
+            ends_at=datetime.now(UTC) + within,
+        )
+        activities = named_activities([eye.verify_observer])
+        return cast(ObserverReport, await activities.do("verify_observer", request))
+    finally:
+        await source.close()
+
+
+async def test_a_source_that_lets_us_in_no_more_closes_no_gate_and_is_named(
+    world: SandboxWorld, tmp_path: Path
+) -> None:
+    target = await fresh_canary(world)
+    production = world.platform.clusters["production"]
+    async with (
+        source_double("prometheus") as double,
+        cluster_of(production, tmp_path) as cluster,
+    ):
+        for status, told in [
+            (401, "answered 401 .*: check the credentials of this environment"),
+            (403, "answered 403 .*: check the credentials of this environment"),
+            (404, "answered 404 .*: check that the url is that of a Prometheus API"),
+        ]:
+            double.status = status
+            report = await told_by(world, target, PrometheusPlace(url=double.url), cluster)
+            assert report.fitness is Fitness.silent, report.sentence
+            assert re.search(told, report.sentence)
+        nowhere = PrometheusPlace(
+            url=double.url.replace("http:", "https:"), ca_file=tmp_path / "nowhere.crt"
+        )
+        report = await told_by(world, target, nowhere, cluster)
+    assert report.fitness is Fitness.silent, report.sentence
+    assert "correct ca_file and client_certificate" in report.sentence
+
+
+async def test_a_query_that_the_source_refuses_is_wrong(
+    world: SandboxWorld, tmp_path: Path
+) -> None:
+    target = await fresh_canary(world)
+    production = world.platform.clusters["production"]
+    async with (
+        source_double("prometheus") as double,
+        cluster_of(production, tmp_path) as cluster,
+    ):
+        double.status = 400
+        place = PrometheusPlace(url=double.url)
+        report = await told_by(world, target, place, cluster, timedelta(seconds=30))
+    assert report.fitness is Fitness.unfit
+    assert "answered 400" in report.sentence
+    assert "correct the query in the plan" in report.sentence
+
+
+async def test_a_cluster_that_shows_us_no_pods_breaks_no_release(
+    world: SandboxWorld, tmp_path: Path
+) -> None:
+    target = await fresh_canary(world)
+    async with cluster_of(world.platform.clusters["production"], tmp_path, STRANGER) as cluster:
+        report = await told_by(world, target, None, cluster)
+    assert report.fitness is Fitness.silent
+    assert "grant list on pods" in report.sentence
 
 
 async def test_a_source_that_comes_back_in_time_is_believed(world: SandboxWorld) -> None:

@@ -334,6 +334,10 @@ def test_a_default_below_the_floor_is_told_at_the_service_that_does_not_set_it()
             "9: services.album.build.builder: the assemble builder needs `base`",
         ),
         (
+            "canary: {on_quiet: synthetic}",
+            "8: services.album.canary.on_quiet: synthetic needs `load`, for example load: {path:",
+        ),
+        (
             "scan: {xyzzy: 1}",
             "8: services.album.scan.xyzzy: unknown key; there is block",
         ),

@@ -17,7 +17,7 @@ from clients.datadog import Datadog
 from clients.http_json import HttpJson
 from clients.prometheus import Prometheus
 from clients.sources import source_at
-from domain.errors import PermanentFailure, TransientFailure
+from domain.errors import NoAccess, PermanentFailure, TransientFailure
 from domain.judge import Counts
 from domain.metrics.measure import ArmLabel, Measure
 from domain.metrics.places import DatadogPlace, HttpJsonPlace, PrometheusPlace, SourcePlace
@@ -352,7 +352,7 @@ async def test_a_file_of_certificates_that_is_not_there_is_named(
 ) -> None:
     place = place_of(secured[0], tmp_path, ca_file=tmp_path / "nowhere.crt")
     async with client_of(place) as source:
-        assert "correct ca_file" in str(await failure(source, PermanentFailure))
+        assert "correct ca_file" in str(await failure(source, NoAccess))
 
 
 # --- what each kind alone has --------------------------------------------------------------------
@@ -487,7 +487,7 @@ async def test_a_redirect_is_not_followed_with_credentials(tmp_path: Path) -> No
     async with source_double("datadog") as double:
         double.status, double.headers = 302, {"Location": "http://elsewhere.example/"}
         async with client_of(place_of(double, tmp_path)) as source:
-            said = str(await failure(source, PermanentFailure))
+            said = str(await failure(source, NoAccess))
     assert "it redirects to http://elsewhere.example/" in said
 
 

@@ -51,12 +51,16 @@ class Tail:
         self._user = user
         self._namespace = namespace
         self._opened = log.open("rb")
-        self._opened.seek(0, os.SEEK_END)
+        self._opened.seek(max(0, self._opened.seek(0, os.SEEK_END) - 1))
+        # Where somebody's line is being written, its rest is of before and no line of its own.
+        self._is_of_before = self._opened.read(1) not in (b"", b"\n")
         self._rest = b""
 
     def fresh(self) -> list[Entry]:
         """Those that came since this was last asked, oldest first."""
         *lines, self._rest = (self._rest + self._opened.read()).split(b"\n")
+        if lines and self._is_of_before:
+            self._is_of_before, lines = False, lines[1:]
         # The log is everybody's, and long: only the lines of the namespace are worth parsing.
         found = [_entry(json.loads(one)) for one in lines if self._namespace.encode() in one]
         return [one for one in found if (one.user, one.namespace) == (self._user, self._namespace)]

@@ -37,3 +37,18 @@ def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
     log = tmp_path / "audit.jsonl"
     log.write_text(json.dumps(EVENT) + "\n" + json.dumps(EVENT)[:40])
     assert len(list(audit.entries(log))) == 1
+
+
+def test_a_tail_begins_after_the_line_that_is_being_written(tmp_path: Path) -> None:
+    log, line = tmp_path / "audit.jsonl", json.dumps(EVENT) + "\n"
+    for before in ("", line, line + line[:-40], line[:9]):
+        log.write_text(before)
+        tail = audit.Tail(log, "tidegate-worker", "staging")
+        with log.open("a") as writing:
+            rest = line[len(before) % len(line) :] if not before.endswith("\n") and before else ""
+            writing.write(rest + line + line[:50])
+        assert len(tail.fresh()) == 1
+        with log.open("a") as writing:
+            writing.write(line[50:] + line)
+        assert len(tail.fresh()) == 2
+        tail.close()

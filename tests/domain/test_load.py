@@ -121,10 +121,13 @@ def test_a_probe_that_would_not_be_counted_is_refused(route: str, form: str) -> 
         Probe(path=form.format(route))
 
 
+def test_a_release_that_began_before_there_was_a_load_can_still_be_read() -> None:
+    assert plan(canary={"on_quiet": "synthetic"}).canary.load is None
+
+
 @pytest.mark.parametrize(
     ("sections", "told"),
     [
-        ({"canary": {"on_quiet": "synthetic"}}, "on_quiet: synthetic needs `load`"),
         ({"canary": {"load": {"path": "/a"}}}, "sent only with on_quiet: synthetic, not advance"),
         ({"soak": {"probe": "/a", "min_requests": 0}}, "the probe is never sent"),
         ({"soak": {"probe": "/a", "min_requests": 31}}, "the probe sends 30 in the 30 s"),

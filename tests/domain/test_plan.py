@@ -64,6 +64,18 @@ def test_words_of_a_newer_version_leave_a_plans_hash_and_a_changed_default_does_
     assert Changed.model_validate_json(stored).digest != plan().digest
 
 
+def test_a_bundle_of_before_is_still_of_its_plan_and_not_of_another() -> None:
+    class Newer(ServicePlan):
+        added: int = 3
+
+    before = digest_of(plan())
+    stored = Newer.model_validate_json(plan().model_dump_json())
+    assert stored.has_digest(before)
+    assert stored.has_digest(plan().digest)
+    assert not stored.with_(port=1).has_digest(before)
+    assert not plan(retain=5).has_digest(before)
+
+
 def test_the_pace_of_real_time_is_the_plans_own() -> None:
     pace = plan().pace
     assert (pace.soak, pace.soak_window) == (24 * HOUR, 30 * MINUTE)

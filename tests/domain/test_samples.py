@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from domain.judge import Block, Counts, Histogram, Pods
 from domain.samples import ERRORS, RESTARTS, SERIES_LIMIT, SLOW, Arm, Samples, Series, Span, sample
+from domain.scrapes import SCRAPER_LABELS
 from tests.support.judge_streams import counts
 
 SINCE = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -316,13 +317,11 @@ def test_scrapes_out_of_order_leave_no_block() -> None:
         assert "repeated or out of order" in str(samples.broken[0])
 
 
-@pytest.mark.parametrize(
-    "scraper",
-    ["job", "endpoint", "service", "prometheus", "prometheus_replica", "replica", "__replica__"],
-)
-def test_a_series_that_two_scrapers_have_leaves_no_block(scraper: str) -> None:
-    one, other = (series("c", [0, 10], **{scraper: name}) for name in ("a", "b"))
-    samples = read(Arm(counts=(one, other)), STABLE, 2)
+@pytest.mark.parametrize("label", sorted(SCRAPER_LABELS - {"__name__"}))
+def test_a_series_told_by_two_who_scraped_it_leaves_no_block(label: str) -> None:
+    """Two jobs, or a pair of Prometheus whose answers are not deduplicated."""
+    twice = Arm(counts=tuple(series("c", [0, 10], **{label: by}) for by in ("a", "b")))
+    samples = read(twice, STABLE, 2)
     assert samples.blocks == ()
     assert "the same series twice" in str(samples.broken[0])
 
@@ -473,6 +472,33 @@ def test_a_pod_of_unknown_birth_that_was_scraped_once_is_named() -> None:
     ]
     assert sum(block.canary_requests for block in errors(samples)) == 50
     assert read(short, STABLE, 4).broken == ()
+
+
+@pytest.mark.parametrize(("old", "new"), [(15, 60), (15, 30), (20, 15), (30, 60), (10, 15)])
+def test_after_a_restart_with_another_scrape_interval_no_block_begins_before_the_last_one(
+    old: int, new: int
+) -> None:
+    canary, stable = total("c", range(60)), total("s", range(0, 540, 9))
+    now, length = SINCE + 60 * LENGTH, timedelta(seconds=new)
+    for blocks in range(1, 8):
+        after = SINCE + blocks * timedelta(seconds=old)
+        found = sample(canary, stable, Span.following(SINCE, after, now, length)).blocks
+        assert after <= found[0].start < after + length
+        assert [one.start for one in found[1:]] == [one.end for one in found[:-1]]
+
+
+@given(st.integers(1, 200_000), st.integers(50_000, 61_000_000), st.integers(0, 10**9))
+def test_blocks_follow_each_other_without_a_gap_whatever_their_length(
+    blocks: int, length: int, beginning: int
+) -> None:
+    since = SINCE + timedelta(microseconds=beginning)
+    one = timedelta(microseconds=length)
+    after = since + blocks * one
+    pod = Series("c", {"pod": "c", "http_response_status_code": "200"}, ())
+    points = tuple(((after + n * one).timestamp() - 1e-3, float(n)) for n in range(4))
+    arm = Arm(counts=(replace(pod, points=points),))
+    found = sample(arm, None, Span.following(since, after, after + 2 * one, one)).blocks
+    assert found[0].start == after
 
 
 # --- clocks, amounts ---------------------------------------------------------------------------

@@ -85,6 +85,8 @@ class World:
 
     server: WorkflowEnvironment
     lane_poll: timedelta = 6 * HOUR
+    # Shorter than any load of the tests' plans is judged.
+    load_lasts: timedelta = timedelta(seconds=1)
     request: ReleaseRequest = field(default_factory=request)
     calls: list[Call] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
@@ -93,6 +95,8 @@ class World:
     looking_at: Opinion = field(init=False)
     held: Hold | None = None
     answers_at_once: bool = False
+    # Somebody has just said promote: the next look is under way until it is given up for that.
+    promotes_now: bool = False
     _scripts: dict[str, list[Any]] = field(default_factory=dict)
     _triggers: list[_Trigger] = field(default_factory=list)
     _opinions: dict[tuple[int, bool], Step] = field(default_factory=dict)
@@ -209,6 +213,9 @@ class World:
     async def signal(self, name: CommandName, actor: str, release: str | None = None) -> None:
         """Say something the way the Temporal UI does."""
         command = self.command(name, actor, release)
+        if name is CommandName.PROMOTE:
+            self.promotes_now = True
+            self.when_told("nobody looked to the end", lambda: self.promotes(actor))
         await self.handle(command.statement.release).signal(name.value, command)
 
     async def update(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +23,6 @@ from domain.judge.verdict import Judgement, Thresholds, Verdict
 from domain.lane import HolderEnd
 from domain.load import LoadReport, SendLoad
 from domain.observer import Fitness, ObserverReport, VerifyObserver
-from domain.plan import HOUR
 from domain.records import digest_of
 from domain.release import RollbackRehearsal
 from domain.scan import ScanSummary
@@ -61,6 +61,9 @@ from tests.support.cluster_double import ClusterDouble
 from tests.support.release_records import REPOSITORY, bundle, record
 from tests.support.release_world import Opinion, World
 from tests.support.temporal import Activities
+
+# How often a look that somebody may be ending asks the server, and how many times at most.
+BEAT, MOST_BEATS = 0.02, 100
 
 
 def poll(length: timedelta) -> None:
@@ -297,7 +300,7 @@ class Production(Deploying):
     async def send_load(self, asked: SendLoad) -> LoadReport:
         if activity.info().attempt == 1:
             await self._called("send_load begins", asked)
-        poll(HOUR)
+        poll(self._world.load_lasts)
         answer = await self._called("send_load", asked)
         return answer or LoadReport()
 
@@ -311,19 +314,32 @@ class Production(Deploying):
         patient = asked.watch or judgement.verdict is Verdict.HOLD
         final = quick or not patient
         early = asked.tells and not final and is_news(judgement, asked.told)
+        given_up = await self._is_given_up()
         whole = asked.ends_at - activity.info().scheduled_time
         lasts = whole if patient else asked.rules.min_bake
-        if not self._world.answers_at_once:
+        if not self._world.answers_at_once and not given_up:
             poll(asked.block if quick else asked.rules.silent_after if early else lasts)
         return Observation(
             judgement=judgement,
             state=asked.state or _seen(start(asked.rules, METRICS, asked.since)),
             record=record(f"verdict-{asked.weight}"),
-            early=early,
+            early=early or given_up,
         )
+
+    async def _is_given_up(self) -> bool:
+        """Whether somebody who promotes ends this look, as the real one, which then answers."""
+        for _ in range(MOST_BEATS if self._world.promotes_now else 0):
+            activity.heartbeat()
+            try:
+                await asyncio.sleep(BEAT)
+            except asyncio.CancelledError:
+                return True
+        self._world.promotes_now = False
+        return False
 
     @activity.defn(name="record_promotion")
     async def record_promotion(self, asked: PersonsPromotion) -> RecordReference:
+        self._world.promotes_now = False
         await self._called("record_promotion", asked)
         return record(f"promotion-{asked.weight}")
 

@@ -89,6 +89,9 @@ async def workers(
                 activities=activities[queue],
                 interceptors=[FailureTranslation()],
                 max_cached_workflows=cached_workflows,
+                # A look that is given up hears it by its heartbeat.
+                max_heartbeat_throttle_interval=timedelta(milliseconds=20),
+                default_heartbeat_throttle_interval=timedelta(milliseconds=20),
                 sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
                 graceful_shutdown_timeout=timedelta(seconds=1),
             )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
 from domain.commands import CommandName
 from domain.gates import GateMode
+from domain.holds import MOST_TELLINGS
 from domain.judge.verdict import Reason, Verdict
 from domain.phases import Outcome, Phase
 from domain.release import ReleaseState
@@ -59,6 +61,30 @@ class TestOnlyObserving:
         assert (state.verdicts[0].verdict, state.verdicts[0].weight) == ("HOLD", 10)
         assert "it would have held: HOLD because no_data" in state.verdicts[0].sentence
         assert length_of(state, Phase.CANARY) < 4 * STEP
+
+    async def test_a_pause_at_the_end_of_a_steps_time_does_not_fill_the_history(
+        self, world: World
+    ) -> None:
+        async def pause() -> None:
+            await world.signal(CommandName.PAUSE, "otto")
+
+        async def count() -> None:
+            looks.append(1)
+            if len(looks) == 5:
+                await world.signal(CommandName.ABORT, "otto")
+            world.when("observe_step", count, lambda asked: asked.weight == 10)
+
+        looks: list[int] = []
+        planned(world, canary="observe")
+        world.canary_at(10, watch=True).says((HOLD, Reason.no_data), (HOLD, Reason.both_bad))
+        world.when("observe_step", pause)
+        world.when("observe_step", count, lambda asked: asked.weight == 10)
+        await world.release()
+        asked = [c.asked for c in world.calls if c.name == "observe_step"]
+        guards = asked[3:]
+        assert guards
+        lengths = [later.ends_at - one.ends_at for one, later in pairwise(guards)]
+        assert all(length >= STEP for length in lengths)
 
     async def test_a_watch_goes_on_at_its_end(self, world: World) -> None:
         planned(world, watch="observe")
@@ -140,9 +166,9 @@ class TestAsking:
         assert [v.by for v in state.verdicts] == ["rita", "rita", "rita", None]
         assert "the canary gate asks, PROMOTE says the judge" in state.verdicts[0].sentence
         assert "watch 10 %" in world.steps
-        # Holds of a canary that a person is asked about already are not told beside it.
+        # Whoever is asked hears at once when nobody sees the canary any more.
         watched = [c.asked for c in world.calls if c.name == "observe_step" and c.asked.watch]
-        assert [one.tells for one in watched] == [False, False, False, True]
+        assert all(one.tells for one in watched)
 
     async def test_a_worse_canary_stays_where_it_is_until_somebody_aborts(
         self, world: World
@@ -183,6 +209,64 @@ class TestAsking:
         assert state.outcome is Outcome.ABORTED
         assert world.weights == [10, 0]
         assert [v.by for v in state.verdicts] == []
+
+    @pytest.mark.parametrize("reason", [Reason.no_data, Reason.both_bad, Reason.stable_bad])
+    async def test_what_is_not_seen_or_bad_while_a_person_is_asked_is_told_and_asked_anew(
+        self, world: World, reason: Reason
+    ) -> None:
+        async def asked_again() -> None:
+            world.when_told("asks, PROMOTE says", abort)
+
+        async def abort() -> None:
+            await world.signal(CommandName.ABORT, "otto")
+
+        planned(world, canary="ask")
+        world.canary_at(10, watch=True).says((HOLD, reason))
+        world.when_told(f"holding: HOLD because {reason}", asked_again)
+        state = await world.release()
+        assert state.outcome is Outcome.ABORTED
+        assert world.weights == [10, 0]
+        lines = [line for text in world.told for line in text.splitlines()]
+        said = [line for line in lines if "HOLD because" in line or "asks, PROMOTE" in line]
+        assert [f"HOLD because {reason}" in line for line in said] == [False, True, False]
+
+    async def test_an_asked_source_that_comes_and_goes_is_told_so_often_only(
+        self, world: World
+    ) -> None:
+        planned(world, canary="ask")
+        world.canary_at(10, watch=True).says(*[(HOLD, Reason.no_data)] * 12)
+
+        async def abort() -> None:
+            await world.signal(CommandName.ABORT, "otto")
+
+        world.when("observe_step", abort, lambda asked: asked.watch and not asked.tells)
+        state = await world.release()
+        assert state.outcome is Outcome.ABORTED
+        looks = [c.asked for c in world.calls if c.name == "observe_step" and c.asked.watch]
+        assert sum(one.tells for one in looks) <= MOST_TELLINGS
+
+    async def test_a_promote_of_the_moment_in_which_nobody_sees_moves_nothing(
+        self, live: World
+    ) -> None:
+        async def promote() -> None:
+            await live.looks_at_the_hold()
+            assert (await live.update(CommandName.PROMOTE, "rita")).accepted
+            live.answers_at_once = True
+
+        async def abort() -> None:
+            await live.signal(CommandName.ABORT, "otto")
+
+        live.request = request(plan=plan(**SHORT, gates={"canary": "ask"}))
+        live.approves()
+        live.canary_at(10, watch=True).says((HOLD, Reason.no_data))
+        live.canary_at(10).says((GOOD, Reason.relative), (HOLD, Reason.no_data))
+        live.when("observe_step", promote, lambda asked: asked.watch)
+        live.when_told("nobody sees the new revision", abort)
+        state = await live.release()
+        assert state.outcome is Outcome.ABORTED
+        assert live.weights == [10, 0]
+        assert not any(call.name == "record_promotion" for call in live.calls)
+        assert any("promote by rita does not count any more" in text for text in live.told)
 
     async def test_a_promote_of_the_moment_in_which_it_gets_worse_moves_nothing(
         self, live: World

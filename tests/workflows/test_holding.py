@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
 from domain.commands import CommandName
 from domain.judge.verdict import Reason, Verdict
 from domain.phases import Outcome, Phase
+from domain.plan import HOUR
 from domain.release import ReleaseState
 from tests.support.release_world import World
 
@@ -34,6 +36,26 @@ async def test_a_canary_without_a_verdict_holds_at_its_weight_and_goes_on_when_t
     # The first look ends when people must hear of it; then the step with its three extensions.
     assert length_of(state, Phase.CANARY) >= (4 + 1) * STEP
     assert len([text for text in world.told if f"holding: HOLD because {reason}" in text]) == 1
+
+
+async def test_after_the_last_deadline_a_look_lasts_an_hour_unless_there_is_news(
+    world: World,
+) -> None:
+    """Every look carries the judge's state into the history: a weekend's hold must be few."""
+    world.approves()
+    world.canary_at(10).says(*[(HOLD, Reason.both_bad)] * 5)
+    world.canary_at(100, watch=True).says(*[(HOLD, Reason.no_data)] * 3)
+    await world.release()
+    looks = [call.asked for call in world.calls if call.name == "observe_step"]
+    begun = [one for one in looks if one.weight == 10]
+    ends = [one.ends_at - begun[0].since for one in begun]
+    assert all(end > 4 * STEP for end in ends[2:])
+    late = [later.ends_at - one.ends_at for one, later in pairwise(begun[2:])]
+    assert late
+    assert all(length >= HOUR for length in late)
+    after = [one for one in looks if one.weight == 100 and not one.watch][1:]
+    assert all(one.tells for one in (*begun, *after))
+    assert all(one.ends_at - one.since >= 3 * STEP + HOUR for one in after)
 
 
 async def test_a_hold_ends_in_a_rollback_when_the_canary_turns_out_worse(world: World) -> None:

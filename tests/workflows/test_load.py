@@ -19,6 +19,7 @@ from tests.workflows.test_holding import length_of
 
 HOLD, BACK, GOOD = Verdict.HOLD, Verdict.ROLL_BACK, Verdict.PROMOTE
 LOAD = {"on_quiet": "synthetic", "load": {"path": "/api/v1/albums", "rate": 5}}
+NOT_SENT = "the declared load was not sent to its end in its time; quiet proves nothing"
 SENT = LoadReport(canary=Tally(sent=300), stable=Tally(sent=2700))
 
 
@@ -87,6 +88,64 @@ async def test_a_load_that_failed_lets_nobody_pass_for_being_quiet(quiet: World)
     assert any("answered 404 by both" in text for text in quiet.told)
     later = looks(quiet, 10)[2:]
     assert all(one.rules.on_quiet is OnQuiet.synthetic for one in later)
+
+
+async def test_a_load_that_is_not_sent_to_its_end_in_time_lets_nobody_pass_for_being_quiet(
+    quiet: World,
+) -> None:
+    quiet.load_lasts = timedelta(days=1)
+    quiet.canary_at(10).says((HOLD, Reason.needs_load), (GOOD, Reason.quiet))
+    quiet.when_told(
+        "holding: HOLD because needs_load", lambda: quiet.signal(CommandName.ABORT, "o")
+    )
+    state = await quiet.release()
+    assert state.outcome is Outcome.ABORTED
+    assert quiet.weights == [10, 0]
+    assert NOT_SENT in told(quiet)
+    assert "send_load" in await given_up(quiet)
+    later = looks(quiet, 10)[2:]
+    assert later
+    assert all(one.rules.on_quiet is OnQuiet.synthetic for one in later)
+
+
+@pytest.mark.parametrize("proof", [Reason.relative, Reason.within_limit])
+async def test_what_is_proved_before_the_load_is_at_its_end_counts_and_the_rest_is_not_sent(
+    quiet: World, proof: Reason
+) -> None:
+    quiet.load_lasts = timedelta(days=1)
+    quiet.canary_at(10).says((HOLD, Reason.needs_load), (GOOD, proof))
+    state = await quiet.release()
+    assert state.outcome is Outcome.RELEASED
+    assert state.verdicts[0].reason == proof
+    assert "send_load" in await given_up(quiet)
+    assert NOT_SENT not in told(quiet)
+
+
+async def test_a_load_that_was_sent_to_its_end_lets_a_quiet_canary_go_on(quiet: World) -> None:
+    quiet.canary_at(10).says((HOLD, Reason.needs_load), (GOOD, Reason.quiet))
+    state = await quiet.release()
+    assert state.outcome is Outcome.RELEASED
+    assert state.verdicts[0].reason == Reason.quiet
+    assert any("declared load sent" in text for text in told(quiet))
+    assert await given_up(quiet) == []
+
+
+async def test_a_promote_of_the_hold_from_before_the_load_does_not_count_under_it(
+    quiet: World,
+) -> None:
+    quiet.canary_at(10).says(
+        (HOLD, Reason.stable_bad), (HOLD, Reason.needs_load), (GOOD, Reason.quiet)
+    )
+    quiet.when_told("holding: ", quiet.looks_at_the_hold)
+    quiet.when("send_load begins", lambda: quiet.signal(CommandName.PROMOTE, "rita"))
+    state = await quiet.release()
+    assert (state.verdicts[0].reason, state.verdicts[0].by) == (Reason.quiet, None)
+    assert [refused.name for refused in state.refusals] == [CommandName.PROMOTE]
+    assert len(looks(quiet, 10)) == 3
+
+
+def told(world: World) -> list[str]:
+    return [line for text in world.told for line in text.splitlines()]
 
 
 async def given_up(world: World) -> list[str]:

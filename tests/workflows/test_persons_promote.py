@@ -49,6 +49,18 @@ async def test_a_held_step_is_taken_by_a_person_with_a_reason_and_only_that_one(
     assert state.held is None
 
 
+async def test_a_promote_whose_look_was_lost_does_not_count_until_it_is_said_again(
+    world: World,
+) -> None:
+    world.approves()
+    world.canary_at(10).says(*LONG)
+    world.when_told("holding: ", world.promotes)
+    state = await world.release()
+    assert state.verdicts[0].by == "rita"
+    (kept,) = [call.asked for call in world.calls if call.name == "record_promotion"]
+    assert kept.observation is not None
+
+
 async def test_the_thread_offers_the_exact_commands(world: World) -> None:
     world.approves()
     world.canary_at(10).says((HOLD, Reason.stable_bad))

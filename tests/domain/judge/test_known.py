@@ -7,7 +7,17 @@ from itertools import product
 import pytest
 
 from domain.canary import known_of_stable
-from domain.judge import Counts, JudgeRules, JudgeState, Reason, Verdict, judge, next_step, observe
+from domain.judge import (
+    Counts,
+    JudgeRules,
+    JudgeState,
+    Reason,
+    Verdict,
+    judge,
+    next_step,
+    observe,
+    start,
+)
 from domain.judge.case import Case
 from domain.judge.known import LastKnown
 from tests.support.judge_streams import LENGTH, SINCE, after, block, counts, elapsed_of
@@ -30,6 +40,32 @@ def alone(requests: int, bad: int) -> Counts:
 
 def told(state: JudgeState, rules: JudgeRules) -> str:
     return judge(state, rules, elapsed_of(state)).sentence
+
+
+def test_a_version_that_restarts_again_and_again_after_its_promotion_is_rolled_back() -> None:
+    """The plan has no limit for restarts; the old revision had none in an hour."""
+    beside = {"errors": counts(1000, 0, 9000, 0), "restarts": counts(10, 0, 90, 0)}
+    state = start(BESIDE, ("errors", "restarts"), SINCE)
+    for index in range(30):
+        state = observe(state, BESIDE, block(index, beside))
+    rules = ALONE.model_copy(update={"last_known": known_of_stable(state)})
+    watch = start(rules, ("errors", "restarts"), SINCE)
+    for index in range(12):
+        looping = {"errors": counts(1000, 0, 0, 0), "restarts": counts(100, 30, 0, 0)}
+        watch = observe(watch, rules, block(index, looping))
+    judgement = judge(watch, rules, 12 * LENGTH)
+    assert (judgement.verdict, judgement.reason) == (Verdict.ROLL_BACK, Reason.worse_than_known)
+    assert "no limit is planned, the old revision was last known at 0 %" in judgement.sentence
+
+
+def test_one_restart_in_the_watch_is_no_objection_where_the_old_revision_is_known() -> None:
+    known = {"restarts": LastKnown(requests=2700, bad=2)}
+    rules = ALONE.model_copy(update={"last_known": known, "stale_after": 200 * LENGTH})
+    state = start(rules, ("errors", "restarts"), SINCE)
+    for index in range(60):
+        seen = {"errors": counts(9, 0, 0, 0), "restarts": counts(10, int(index == 3), 0, 0)}
+        state = observe(state, rules, block(index, seen))
+    assert judge(state, rules, 60 * LENGTH).verdict is Verdict.PROMOTE
 
 
 # --- what was known ----------------------------------------------------------------------------
@@ -76,11 +112,12 @@ def test_at_100_percent_nothing_of_it_is_lost_and_nothing_added() -> None:
     assert known_of_stable(state) == known
 
 
-def test_without_a_request_or_a_limit_nothing_is_known() -> None:
+def test_without_a_request_nothing_is_known_and_without_a_limit_all_is() -> None:
     assert known_of_stable(None) == {}
     assert known_of_stable(after(BESIDE, [alone(100, 1)] * 3)) == {}
     without = JudgeRules(warm_up_blocks=0)
-    assert known_of_stable(after(without, [counts(100, 0, 900, 2)] * 3)) == {}
+    known = known_of_stable(after(without, [counts(100, 0, 900, 2)] * 3))
+    assert known == {"errors": LastKnown(requests=2700, bad=6)}
 
 
 # --- the bar -----------------------------------------------------------------------------------

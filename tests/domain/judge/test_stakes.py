@@ -224,6 +224,38 @@ def test_one_bad_block_is_no_suspicion_and_two_are() -> None:
     assert suspected([bad, clean, bad, clean], twice)
 
 
+def test_one_restart_is_suspicion_since_no_limit_says_how_many_there_may_be() -> None:
+    """A version that restarts every two minutes must not pass between two of its restarts."""
+    rules = TWICE.model_copy(update={"warm_up_blocks": 0, "rho0": 1.1})
+    state = start(rules, ("errors", "restarts"), SINCE)
+    for index in range(18):
+        restarted = {"restarts": counts(1, int(index == 4), 9, 0)}
+        state = observe(state, rules, block(index, {"errors": counts(100, 0, 900, 0)} | restarted))
+    judgement = judge(state, rules, 18 * LENGTH)
+    assert judgement.proof["errors"] >= rules.promote_at
+    assert judgement.verdict is Verdict.HOLD
+
+
+def test_a_promotion_within_the_limits_tells_of_events_without_a_limit() -> None:
+    state = start(TWICE, ("errors", "restarts"), SINCE)
+    for index in range(18):
+        shared = {"restarts": counts(1, 0, 9, int(index == 4))}
+        state = observe(state, TWICE, block(index, {"errors": counts(100, 0, 900, 0)} | shared))
+    judgement = judge(state, TWICE, 18 * LENGTH)
+    assert judgement.verdict is Verdict.PROMOTE
+    assert (
+        "0/18 canary vs 1/162 stable restarts, which proves nothing either way"
+        in judgement.sentence
+    )
+
+
+def test_a_quiet_promotion_says_in_how_many_blocks_something_spoke_against_it() -> None:
+    rules = TWICE.model_copy(update={"stale_after": 1000 * LENGTH})
+    state = after(rules, [counts(1, 1, 9, 0), *[counts(1, 0, 9, 0)] * 40])
+    sentence = judge(state, rules, rules.last_deadline).sentence
+    assert "not enough (in 1 block) spoke against it" in sentence
+
+
 def test_a_block_that_speaks_for_the_canary_is_none_against_it() -> None:
     state = after(TWICE, [counts(10, 1, 90, 0), counts(10, 0, 90, 3), counts(10, 1, 90, 9)])
     assert state.metrics["errors"].against == 1

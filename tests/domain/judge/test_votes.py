@@ -14,6 +14,7 @@ from domain.judge import (
     JudgeState,
     Pods,
     Reason,
+    Stakes,
     Verdict,
     judge,
     observe,
@@ -193,6 +194,31 @@ def test_one_voted_block_rolls_nothing_back_however_loud() -> None:
     assert judge(watched(loud, pods, 1, two), two, LENGTH).evidence > 100
     assert judge(watched(loud, pods, 1, two), two, LENGTH).verdict is Verdict.HOLD
     assert judge(watched(loud, pods, 2, two), two, 2 * LENGTH).verdict is Verdict.ROLL_BACK
+
+
+@pytest.mark.parametrize("cold", [1, 5])
+def test_errors_of_cold_pods_in_one_block_never_roll_back_a_version_that_is_fine_after_it(
+    cold: int,
+) -> None:
+    """One failed request of each new pod while its caches fill, beside a stable without any."""
+    rules = RULES.model_copy(update={"min_voted_blocks": 2, "stakes": Stakes.counted})
+    state = start(rules, ("errors",), SINCE)
+    first, then = (
+        pods_of((30,) * 4, (cold,) * 4, (30,) * 30),
+        pods_of(*[(30,) * 4, (0,) * 4, (30,) * 30]),
+    )
+    state = observe(state, rules, pod_block(0, counts(120, 4 * cold, 900, 0), first))
+    for index in range(1, 20):
+        state = observe(state, rules, pod_block(index, counts(120, 0, 900, 0), then))
+        judgement = judge(state, rules, (index + 1) * LENGTH)
+        assert judgement.evidence > 100
+        assert judgement.verdict is not Verdict.ROLL_BACK
+    state = observe(
+        state,
+        rules,
+        pod_block(20, counts(120, 4, 900, 0), pods_of((30,) * 4, (1,) * 4, (30,) * 30)),
+    )
+    assert judge(state, rules, 21 * LENGTH).verdict is Verdict.ROLL_BACK
 
 
 def test_blocks_that_arms_decided_do_not_count_as_voted() -> None:
