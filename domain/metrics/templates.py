@@ -42,13 +42,15 @@ OTEL_HTTP_OLD = Measure(
     bad=({"http_status_code": ("5*",)},),
     probes={"http_route": PROBE_ROUTES, "http_target": PROBE_ROUTES},
 )
-# The names of semantic conventions 1.39 and 1.40, a release candidate of RPC.
+# The names of semantic conventions 1.39 and 1.40, a release candidate of RPC, and of the stable
+# ones, which call the status `rpc.status_code`.
 OTEL_RPC = Measure(
     name="otel-rpc",
     latency="rpc_server_call_duration_seconds",
     bad=(
         {"rpc_response_status_code": _FAULT_NAMES},
-        {"rpc_response_status_code": ("",), "error_type": ("*",)},
+        {"rpc_status_code": _FAULT_NAMES},
+        {"rpc_response_status_code": ("",), "rpc_status_code": ("",), "error_type": ("*",)},
     ),
     probes={"rpc_method": _GRPC_HEALTH},
 )

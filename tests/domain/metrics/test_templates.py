@@ -94,13 +94,18 @@ EXPOSED: dict[str, tuple[dict[str, Grown], tuple[int, int, int]]] = {
                 *histogram({"rpc_response_status_code": "OK"}, {"0.5": 8, "+Inf": 10}),
                 *histogram({"rpc_response_status_code": "INTERNAL"}, {"0.5": 1, "+Inf": 1}),
                 *histogram({"rpc_response_status_code": "NOT_FOUND"}, {"0.5": 3, "+Inf": 3}),
+                *histogram({"rpc_status_code": "UNAVAILABLE"}, {"0.5": 1, "+Inf": 1}),
+                *histogram(
+                    {"rpc_status_code": "NOT_FOUND", "error_type": "NOT_FOUND"},
+                    {"0.5": 1, "+Inf": 1},
+                ),
                 *histogram(
                     {"rpc_response_status_code": "OK", "rpc_method": "grpc.health.v1.Health/Check"},
                     {"0.5": 40, "+Inf": 40},
                 ),
             ]
         },
-        (14, 1, 2),
+        (16, 2, 2),
     ),
     "otel-rpc-1.37": (
         {
