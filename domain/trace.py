@@ -162,8 +162,8 @@ def _told(record: ObservedBlocks, reference: RecordReference) -> Trace:
 def _bars(rules: JudgeRules) -> dict[str, float]:
     if rules.control_arm:
         return {}
-    bars = {name: rules.bar(name) for name in rules.limits}
-    return {name: b for name, b in bars.items() if b is not None and b != rules.limits[name]}
+    bars = {name: rules.bar(name) for name in (*rules.limits, *rules.last_known)}
+    return {name: b for name, b in bars.items() if b is not None and b != rules.limits.get(name)}
 
 
 def _recomputed(plain: Trace, record: ObservedBlocks, blocks: Sequence[Block]) -> Trace:
