@@ -11,6 +11,7 @@ from domain.bundle import BundleReference, RecordReference
 from domain.judge.counts import Counts
 from domain.records import Record
 from domain.release import StageRecord
+from domain.soak_windows import SoakStretch
 from domain.trace import Trace
 
 
@@ -35,7 +36,10 @@ class Weight(Record):
 
 
 class SoakClock(Record):
-    """Earned time beside elapsed time; `planned` is the goal before a rehearsal clock."""
+    """Earned time beside elapsed time; `planned` is the goal before a rehearsal clock.
+
+    `stretches` are its windows; records of older versions have none.
+    """
 
     goal: timedelta
     earned: timedelta
@@ -50,6 +54,7 @@ class SoakClock(Record):
     unknown: timedelta
     drift: str = ""
     skipped: str = ""
+    stretches: tuple[SoakStretch, ...] = ()
 
 
 class Usage(Record):

@@ -236,6 +236,7 @@ def _soak(
         unknown=progress.unknown,
         drift=progress.drift,
         skipped=skipped,
+        stretches=progress.stretches,
     )
 
 

@@ -34,6 +34,7 @@ from starter.report_words import (
     soak_facts,
     verdicts,
 )
+from starter.soak_figure import SHADES, soak_figure
 
 Item = TypeVar("Item")
 CLASSES = {True: "good", False: "bad", None: "open"}
@@ -227,6 +228,8 @@ def _soak(report: Report) -> Markup | None:
     clock = report.soak_clock
     title = "Soak: healthy time earned in staging"
     tag = element("p", None, _tag(clock)) if clock else None
+    figure = soak_figure(soak)
+    drawn = joined(svg(figure), _table(figure.table)) if figure else _soak_bars(soak, title, clock)
     return element(
         "section",
         None,
@@ -238,9 +241,10 @@ def _soak(report: Report) -> Markup | None:
             element(
                 "figcaption",
                 None,
-                f"{soak.sentence}. Only healthy windows are earned; no error rate is claimed.",
+                f"{soak.sentence}. Only healthy windows are earned; no error rate is claimed."
+                f"{f' Drawn: {figure.told}; {SHADES}.' if figure else ''}",
             ),
-            _soak_bars(soak, title, clock),
+            drawn,
             _facts(soak_facts(soak, clock)),
         ),
     )

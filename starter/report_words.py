@@ -11,6 +11,7 @@ from domain.phases import Outcome, Phase
 from domain.quantities import format_duration
 from domain.report import Report, SoakClock, Step, Voice
 from domain.trace import Trace
+from starter.figures import rounded
 from starter.report_figures import number
 
 MARKS = {True: "✔", False: "✘", None: "…"}
@@ -185,9 +186,7 @@ def clock_of(phase: Phase, report: Report) -> str:
 
 def lasted(length: timedelta, clock: str) -> str:
     """A duration, rounded, with the clock that shortened it."""
-    seconds = length.total_seconds()
-    exact = timedelta(seconds=round(seconds, 1) if abs(seconds) < 10 else round(seconds))
-    told = format_duration(exact)
+    told = format_duration(rounded(length))
     return f"{told} ({clock})" if clock else told
 
 
