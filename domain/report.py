@@ -116,4 +116,9 @@ class Report(Record):
     @property
     def differs(self) -> bool:
         """Whether a verdict is not what its blocks say."""
-        return any(trace.differences for trace in self.traces)
+        return any(trace.differences for trace in self.traces if trace.as_of is None)
+
+    @property
+    def running(self) -> Trace | None:
+        """The step that is being judged, up to now; None where there is none, or none known."""
+        return next((trace for trace in self.traces if trace.as_of is not None), None)

@@ -20,6 +20,7 @@ from starter.report_words import (
     basis,
     clock_of,
     clocks,
+    drawn_until,
     ended_well,
     errors_allowed,
     facts,
@@ -118,11 +119,15 @@ def _verdicts(report: Report) -> Markup | None:
         element("h2", None, "Verdicts"),
         element("p", {"class": "soft small"}, f"{errors_allowed(report)} {told}"),
         *(_verdict(one, report) for one in shown),
-        element(
-            "p", {"class": "small"}, "Anybody can recompute all of them from the stored blocks:"
-        ),
-        element("pre", None, replay_command(report)),
+        *_replay(replay_command(report)),
     )
+
+
+def _replay(command: str) -> Iterator[Markup]:
+    if command:
+        told = "Anybody can recompute all of them from the stored blocks:"
+        yield element("p", {"class": "small"}, told)
+        yield element("pre", None, command)
 
 
 def _verdict(one: Verdicted, report: Report) -> Markup:
@@ -143,8 +148,7 @@ def _verdict(one: Verdicted, report: Report) -> Markup:
             "p",
             {"class": "soft small"},
             element("span", {"class": "word bad"} if doubtful else None, recomputed(trace)),
-            ", ",
-            element("code", None, str(trace.record.digest)),
+            joined(", ", element("code", None, trace.record.digest)) if trace.record else None,
         ),
     )
 
@@ -161,6 +165,8 @@ def _figures(report: Report) -> Iterator[Markup]:
         "Times are UTC, in real time; each step has its own time scale, so that a short one can be"
         f" read beside a long one.{clock}",
     )
+    if told := drawn_until(report):
+        yield element("p", {"class": "small"}, _tag("running"), f" {told}")
     for figure in found:
         yield _figure(figure)
     if quiet := without_events(report):

@@ -16,6 +16,7 @@ from starter.report_words import (
     basis,
     clock_of,
     clocks,
+    drawn_until,
     ended_well,
     errors_allowed,
     facts,
@@ -75,8 +76,9 @@ def _verdicts(report: Report) -> Iterator[str]:
     if shown:
         yield from _wrapped(errors_allowed(report))
         yield from _rules(shown)
-        yield "Anybody can recompute them:"
-        yield f"  {replay_command(report)}"
+        if command := replay_command(report):
+            yield "Anybody can recompute them:"
+            yield f"  {command}"
 
 
 def _rules(shown: Iterable[Verdicted]) -> Iterator[str]:
@@ -100,6 +102,8 @@ def _verdict(one: Verdicted, report: Report) -> Iterator[str]:
 
 def _figures(report: Report) -> Iterator[str]:
     found = figures(report)
+    if found:
+        yield from _wrapped(drawn_until(report))
     for number, figure in enumerate(found):
         if number:
             yield ""
