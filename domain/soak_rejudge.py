@@ -75,8 +75,6 @@ def rejudged(stretch: SoakStretch, asked: Asked) -> Answer:
 
 def _no_answer(found: Finding, asked: Asked) -> str:
     """Why no window that found this can be judged again, whatever it counted."""
-    if found is Finding.MIXED:
-        return JOINED
     if not asked.same_need and (asked.old.probe or asked.new.probe):
         return PROBED
     return PROBED if found is Finding.PROBE and not asked.no_looser else ""

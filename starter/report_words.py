@@ -29,8 +29,6 @@ def ended_well(report: Report) -> bool | None:
 
 def is_good(trace: Trace) -> bool | None:
     """Whether a verdict let the release go on; None: it decided nothing."""
-    if trace.as_of is not None:
-        return None
     return None if trace.verdict is Verdict.HOLD else trace.verdict is Verdict.PROMOTE
 
 
@@ -162,9 +160,7 @@ def _carried(trace: Trace) -> str:
     """Of what a running step is drawn: of nothing that anybody may rely on."""
     if trace.problem:
         return f"it cannot be drawn yet: {trace.problem}"
-    told = (
-        f"drawn from the {trace.blocks} blocks that its observer has by now: not a record"
-    )
+    told = f"drawn from the {trace.blocks} blocks that its observer has by now: not a record"
     if trace.differences:
         return f"{told}; its state is not what they say: {'; '.join(trace.differences[:5])}"
     return told

@@ -107,7 +107,8 @@ def test_a_soak_of_days_in_minutes_stays_small_as_a_state_and_as_evidence() -> N
 
 
 def test_alike_windows_are_joined_before_unlike_ones() -> None:
-    found = [healthy(), healthy(), CRASHED, healthy()]
+    short = timedelta(minutes=1)
+    found = [healthy(), healthy(), CRASHED.with_(length=short), healthy().with_(length=short)]
     progress = soaked(found, soak("24h")).progress
     assert [one.finding for one in kept(progress.stretches, 3)] == ["healthy", "pods", "healthy"]
     assert [one.finding for one in kept(progress.stretches, 2)] == ["healthy", "mixed"]
@@ -225,6 +226,15 @@ def test_joined_windows_answer_looser_limits_and_not_stricter_ones() -> None:
     judged = soak_under(few, old, soak("24h", limits={"errors": "0.1%"}))
     assert (judged.enough, "joined to stay small" in judged.sentence) == (None, True)
     assert soak_under(record, old, soak("24h", limits={"errors": "0.1%"})).enough is False
+
+
+def test_unlike_windows_that_were_joined_answer_no_other_rule() -> None:
+    old = soak("24h")
+    record = soaked([healthy(), CRASHED, *[healthy()] * 47], old)
+    one = record.with_(progress=record.progress.with_(stretches=kept(record.progress.stretches, 1)))
+    judged = soak_under(one, old, soak("24h", on_unhealthy="reset"))
+    assert (judged.enough, "joined to stay small" in judged.sentence) == (None, True)
+    assert soak_under(record, old, soak("24h", on_unhealthy="reset")).enough is False
 
 
 def test_records_without_windows_answer_as_before() -> None:
