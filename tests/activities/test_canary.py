@@ -23,7 +23,13 @@ from domain.judge.verdict import Judgement, Reason, Verdict
 from domain.metrics.plan import MetricsPlan
 from domain.observed import BlockChunk, ObservedBlocks, begin, recompute
 from domain.phases import Phase
-from domain.steps import Observation, ObserveStep, PersonsPromotion, RevisionRequest
+from domain.steps import (
+    Observation,
+    ObserveStep,
+    PersonsPromotion,
+    RefusedPromotion,
+    RevisionRequest,
+)
 from domain.traffic import TrafficSplit
 from tests.support.platform_world import SandboxSite, SandboxWorld, running_site
 from tests.support.registry import Front, answering
@@ -553,7 +559,7 @@ class TestPersonsPromotion:
         good = promotion(world, target)
         assert target.proof is not None
         unapproved = target.with_(proof=target.proof.with_(approvals=()))
-        long_ago, other = NOON, HELD.with_(weight=50).name
+        other = HELD.with_(weight=50).name
         forged = [
             (unsigned(good), "the promote by ben is not signed by its key"),
             (
@@ -561,10 +567,6 @@ class TestPersonsPromotion:
                 "the promote by carla is not signed by its key",
             ),
             (promotion(world, target, "mallory"), "made by the unknown key SHA256:"),
-            (promotion(world, target, "carla"), "carla does not have the role release-manager"),
-            (promotion(world, target, "dana"), "dana wrote part of this change"),
-            (promotion(world, target, reason=" "), "promote needs a reason"),
-            (promotion(world, target, expires_at=long_ago), "the signature expired at 2026-03-01"),
             (promotion(world, target, command=CommandName.SKIP_SOAK), "ben signed skip-soak of"),
             (promotion(world, target, release="release-album-9"), "ben signed promote of release"),
             (promotion(world, target, held=other), "about canary 50 % stable_bad since .*, not"),
@@ -577,6 +579,37 @@ class TestPersonsPromotion:
         for asked, why in forged:
             with pytest.raises(PermanentFailure, match=why):
                 await world.production.do("record_promotion", asked)
+
+    async def test_one_that_counts_no_more_is_refused_and_is_no_broken_machine(
+        self, world: SandboxWorld
+    ) -> None:
+        target = await canary_at(world, 10)
+        late = [
+            (promotion(world, target, expires_at=NOON), "the signature expired at 2026-03-01"),
+            (promotion(world, target, "carla"), "carla does not have the role release-manager"),
+            (promotion(world, target, "dana"), "dana wrote part of this change"),
+            (promotion(world, target, reason=" "), "promote needs a reason"),
+        ]
+        for asked, why in late:
+            answer = await world.production.do("record_promotion", asked)
+            assert isinstance(answer, RefusedPromotion), answer
+            assert why in answer.why
+
+    async def test_it_expires_by_when_it_was_to_be_stored_and_not_by_the_workflows_word(
+        self, world: SandboxWorld
+    ) -> None:
+        """A registry's outage makes nothing expire; a backdated acceptance saves nothing."""
+        target = await canary_at(world, 10)
+        expiry, second = datetime.now(UTC) - timedelta(minutes=1), timedelta(seconds=1)
+        asked = promotion(world, target, expires_at=expiry)
+        backdated = asked.with_(accepted=asked.accepted.with_(at=expiry - timedelta(hours=1)))
+        late = await world.production.do("record_promotion", backdated, scheduled=expiry + second)
+        assert isinstance(late, RefusedPromotion)
+        assert late.why.startswith("the signature expired at ")
+        retried = await world.production.do(
+            "record_promotion", asked, attempt=9, scheduled=expiry - second
+        )
+        assert retried.kind == "promotion-10"
 
 
 async def test_a_first_release_that_nobody_asks_is_quiet_and_not_without_data(
