@@ -9,13 +9,12 @@ from datetime import UTC, datetime, timedelta
 
 from clients.cluster import Cluster
 from domain import labels
+from domain.drain import SCRAPES_OF_SILENCE, is_silent
 from domain.errors import ReleaseError
 from domain.metrics.measure import Measure
 from domain.metrics.source import Asked, MetricSource, Survey, Surveyed
 from domain.metrics.templates import OTEL_HTTP
 from domain.samples import SILENT_INTERVALS, Arm, Samples, Span, sample
-
-SCRAPES_OF_SILENCE = 2
 
 
 @dataclass(frozen=True)
@@ -85,24 +84,17 @@ class Demand:
         """The span until where the source knows everything by now."""
         return replace(span, until=span.until - self._source.lag)
 
-    async def is_silent(self, revision: str, since: datetime) -> bool:
-        """No user request since `since`, seen in two scrapes at least; unknown is not silent.
-
-        Silence is told by series of requests alone: what has none may be measured otherwise.
-        """
+    async def is_silent(self, revision: str, since: datetime, measure: Measure = OTEL_HTTP) -> bool:
+        """No user request since `since`; of what a source does not tell nothing is known."""
         now = datetime.now(UTC)
         if now - since < SCRAPES_OF_SILENCE * self.scrape + self._source.lag:
             return False
         span = self.answered(Span.following(since, since, now, self.scrape))
         try:
-            arm = await self.arm(revision, span)
+            arm = await self.arm(revision, span, measure)
         except ReleaseError:
             return False
-        if not arm.requests:
-            return False
-        samples = await asyncio.to_thread(sample, arm, None, span)
-        counts = [block.counts["errors"] for block in samples.blocks if "errors" in block.counts]
-        return len(counts) >= SCRAPES_OF_SILENCE and not any(c.canary_requests for c in counts)
+        return await asyncio.to_thread(is_silent, arm, span)
 
     async def arm(self, revision: str, span: Span, measure: Measure = OTEL_HTTP) -> Arm:
         """One revision's series; an empty arm when it has no pods."""
