@@ -12,9 +12,10 @@ from domain import labels
 from domain.drain import SCRAPES_OF_SILENCE, is_silent
 from domain.errors import ReleaseError
 from domain.metrics.measure import Measure
-from domain.metrics.source import Asked, MetricSource, Survey, Surveyed
+from domain.metrics.source import Asked, MetricSource, Proxied, Survey, Surveyed
 from domain.metrics.templates import OTEL_HTTP
 from domain.samples import SILENT_INTERVALS, Arm, Samples, Span, sample
+from domain.silence import needs_proxies
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,29 @@ class Demand:
         read = await asyncio.gather(
             *(self.selected(one.name, one.labels, seen, measure) for one in arms)
         )
+        read = await self._beside_proxies(list(read), canary.name, seen)
         # Thousands of series take a tenth of a second: heartbeats and others go on meanwhile.
         slowest = slow_above if measure.tells_slow else None
         return await asyncio.to_thread(sample, read[0], read[1] if stable else None, seen, slowest)
+
+    async def _beside_proxies(self, arms: list[Arm], name: str, span: Span) -> list[Arm]:
+        """Of a Service that nobody asked yet, proxies that are scraped have no series: 0 requests.
+
+        Which proxies there are and when they were scraped, other Services' series tell.
+        """
+        first, source = arms[0], self._source
+        if not isinstance(source, Proxied) or not needs_proxies(arms, span.after):
+            return arms
+        up = await source.proxies(
+            Asked(
+                arm=name,
+                namespace=self._cluster.namespace,
+                pods=first.started,
+                measure=first.measure,
+                span=span,
+            )
+        )
+        return [replace(first, up=up), *arms[1:]]
 
     @property
     def lag(self) -> timedelta:

@@ -31,6 +31,7 @@ from domain.steps import (
     RevisionRequest,
 )
 from domain.traffic import TrafficSplit
+from tests.support.live_counters import LiveCounters, live_counters
 from tests.support.platform_world import SandboxSite, SandboxWorld, running_site
 from tests.support.registry import Front, answering
 from tests.support.release_records import NOON
@@ -38,6 +39,7 @@ from tests.support.sandbox import eventually
 from tests.support.world import PRODUCTION
 
 LONG = timedelta(seconds=30)
+TRAEFIK_REQUESTS = "traefik_service_requests_total"
 
 
 async def canary_at(world: SandboxWorld, weight: int) -> RevisionRequest:
@@ -622,6 +624,41 @@ async def test_a_first_release_that_nobody_asks_is_quiet_and_not_without_data(
     judgement = (await observed(world, step(world, target, 100))).judgement
     assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, Reason.no_traffic)
     assert judgement.counts["errors"].canary_requests == 0
+
+
+async def first_by_traefik(world: SandboxWorld, counters: LiveCounters) -> Observation:
+    """What is said of a first release that Traefik, which the source knows, counts."""
+    metrics = MetricsPlan(template="traefik")
+    places = world.settings.environments
+    own = places[PRODUCTION].with_(prometheus=counters.url)
+    settings = world.settings.with_(environments={**places, PRODUCTION: own})
+    async with running_site(PRODUCTION, settings, world.registry, world.platform) as site:
+        target = await world.target(site, await world.bundle("v2", metrics=metrics))
+        await site.serve(target)
+        request = step(world, target, 100, length=timedelta(seconds=3)).with_(metrics=metrics)
+        at_its_deadline = {"deadline": timedelta(seconds=2), "extensions": 0}
+        request = request.with_(rules=request.rules.model_copy(update=at_its_deadline))
+        return cast(Observation, await site.do("observe_step", request))
+
+
+async def test_nor_is_one_that_a_proxy_counts_while_it_counts_other_services_there(
+    world: SandboxWorld,
+) -> None:
+    async with live_counters(TRAEFIK_REQUESTS) as counters:
+        counters.only = "production-(svc-)?.+-["  # of other Services: of its own there is nothing
+        judgement = (await first_by_traefik(world, counters)).judgement
+    assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, Reason.no_traffic)
+    assert judgement.counts["errors"].canary_requests == 0
+
+
+async def test_where_no_proxy_is_known_to_be_scraped_it_is_without_data_and_told_why(
+    world: SandboxWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("domain.silence.SHORTEST_PATIENCE", timedelta(0))
+    async with live_counters("of-nobody") as counters:
+        judgement = (await first_by_traefik(world, counters)).judgement
+    assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, Reason.no_data)
+    assert "whether proxies are scraped is not known" in judgement.sentence
 
 
 async def test_where_nothing_is_judged_slow_a_canary_is_promoted_on_errors(

@@ -21,7 +21,7 @@ from domain.errors import NoAccess, PermanentFailure, TransientFailure
 from domain.judge import Counts
 from domain.metrics.measure import ArmLabel, Measure
 from domain.metrics.places import DatadogPlace, HttpJsonPlace, PrometheusPlace, SourcePlace
-from domain.metrics.source import MetricSource
+from domain.metrics.source import MetricSource, Proxied
 from domain.metrics.templates import ISTIO, MESSAGES, NGINX, OTEL_HTTP, TRAEFIK
 from domain.samples import Samples, sample
 from tests.cluster.certificates import Authority
@@ -588,3 +588,46 @@ async def test_a_proxys_series_are_told_by_its_own_pod_or_instance(tmp_path: Pat
             )
     assert {one.pod for one in arm} == {":80"}
     assert measure.arm is not None
+
+
+async def test_prometheus_tells_when_proxies_were_scraped_by_what_they_count_of_others(
+    tmp_path: Path,
+) -> None:
+    story = {"proxy-1": Counted((10, None, 30), (1, 0, 0)), "proxy-2": Counted((1, 1, 1))}
+    label = ArmLabel(label="service", namespace="exported_namespace")
+    question = asked({"c1": Counted(())}, 3, SHOP.with_(arm=label, where={"class": "public"}))
+    async with running("prometheus", tmp_path, matchers={"cluster": "prod"}) as (double, source):
+        double.story = story
+        assert isinstance(source, Proxied)
+        up = await source.proxies(question)
+    (said,) = [one["query"] for one in double.asked]
+    for matcher in (
+        'cluster="prod"',
+        'exported_namespace="production"',
+        'service=~".+"',
+        'class="public"',
+    ):
+        assert matcher in said
+    # Of many series of a proxy one is left, with every scrape that any of them has.
+    begin = SINCE.timestamp()
+    assert [(one.pod, one.labels["instance"]) for one in up] == [
+        ("proxy-1", "proxy-1:80"),
+        ("proxy-2", "proxy-2:80"),
+    ]
+    assert up[0].points == ((begin, 1.0), (begin + 10, 1.0), (begin + 30, 1.0))
+
+
+async def test_of_a_histogram_alone_its_whole_bucket_tells_of_proxies(tmp_path: Path) -> None:
+    measure = SHOP.with_(requests=None, latency="shop_seconds", arm=ArmLabel(label="service"))
+    async with running("prometheus", tmp_path) as (double, source):
+        assert isinstance(source, Proxied)
+        assert await source.proxies(asked({"c1": Counted(())}, 3, measure)) == ()
+    assert double.asked[0]["query"].startswith("shop_seconds_bucket{")
+    assert 'le="+Inf"' in double.asked[0]["query"]
+
+
+async def test_without_a_proxys_convention_nobody_is_asked_about_proxies(tmp_path: Path) -> None:
+    async with running("prometheus", tmp_path) as (double, source):
+        assert isinstance(source, Proxied)
+        assert await source.proxies(asked({"c1": Counted(())}, 3)) == ()
+    assert double.asked == []

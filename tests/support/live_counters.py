@@ -20,12 +20,14 @@ _PODS = re.compile(r'\bpod=~"(?P<pods>[^"]*)"')
 class LiveCounters:
     """`metric` stands still, or rises while somebody `asks`; of other metrics nothing is known.
 
-    It is each asked pod's own, or a proxy's where the query names no pods.
+    It is each asked pod's own, or a proxy's where the query names no pods. `only`: what a query
+    must hold to be answered with anything.
     """
 
     metric: str
     url: str = ""
     asks: bool = False
+    only: str = ""
     queries: list[str] = field(default_factory=list)
 
     async def reply(self, request: web.Request) -> web.Response:
@@ -35,7 +37,7 @@ class LiveCounters:
         found = _QUERY.fullmatch(query)
         assert found is not None, query
         result: list[Any] = []
-        if found["metric"] == self.metric:
+        if found["metric"] == self.metric and self.only in query:
             end, length = float(request.query["time"]), float(found["window"]) / 1000
             result = [self._series(name, end, length) for name in _counters(found["inside"])]
         data = {"resultType": "matrix", "result": result}
@@ -47,7 +49,13 @@ class LiveCounters:
         values = [
             [number * STEP, str(number if self.asks else 7)] for number in range(first, last + 1)
         ]
-        labels = {"pod": name, "job": "shop", "instance": f"{name}:80", "status": "2xx"}
+        labels = {
+            "pod": name,
+            "job": "shop",
+            "instance": f"{name}:80",
+            "status": "2xx",
+            "code": "200",
+        }
         return {"metric": labels, "values": values}
 
 
