@@ -230,8 +230,7 @@ def _control(request: ObserveStep) -> str | None:
     if request.baseline is None:
         raise PermanentFailure(
             f"{request.target.revision} is to be compared with a baseline of its age, and the step"
-            " names none: deploy stable's bundle again and name that revision, or say control:"
-            " stable"
+            " names none: deploy stable's bundle again and name that revision"
         )
     return request.baseline
 

@@ -65,9 +65,7 @@ class Demand:
         if seen.until < seen.after + seen.length:
             # No block can close yet: the source need not be asked.
             return Samples(blocks=(), broken=(), until=span.after)
-        read = await asyncio.gather(
-            *(self.selected(one.name, one.labels, seen, measure) for one in arms)
-        )
+        read = await asyncio.gather(*(self.selected(pods, seen, measure) for pods in arms))
         # Thousands of series take a tenth of a second: heartbeats and others go on meanwhile.
         slowest = slow_above if measure.tells_slow else None
         return await asyncio.to_thread(sample, read[0], read[1] if stable else None, seen, slowest)
@@ -106,23 +104,20 @@ class Demand:
 
     async def arm(self, revision: str, span: Span, measure: Measure = OTEL_HTTP) -> Arm:
         """One revision's series; an empty arm when it has no pods."""
-        found = pods_of(revision)
-        return await self.selected(found.name, found.labels, span, measure)
+        return await self.selected(pods_of(revision), span, measure)
 
-    async def selected(
-        self, name: str, selector: Mapping[str, str], span: Span, measure: Measure
-    ) -> Arm:
-        """The series of the pods that labels select; `name` is the Service of theirs alone."""
-        pods = await self._cluster.list("Pod", dict(selector))
-        if not pods:
+    async def selected(self, pods: Pods, span: Span, measure: Measure) -> Arm:
+        """The series of some pods; an empty arm when there are none."""
+        found = await self._cluster.list("Pod", dict(pods.labels))
+        if not found:
             return Arm(measure=measure)
         started = {
             pod["metadata"]["name"]: datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
-            for pod in pods
+            for pod in found
         }
         return await self._source.arm(
             Asked(
-                arm=name,
+                arm=pods.name,
                 namespace=self._cluster.namespace,
                 pods=started,
                 measure=measure,

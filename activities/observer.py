@@ -104,7 +104,7 @@ class Observer:
                     name=name,
                     selector=written(pods.labels),
                     pods=found,
-                    arm=await self._demand.selected(pods.name, pods.labels, span, arms.measure),
+                    arm=await self._demand.selected(pods, span, arms.measure),
                 )
                 for (name, pods), found in zip(named, ready, strict=True)
             ]

@@ -86,11 +86,20 @@ def take_in(
     state: JudgeState, request: Judged, blocks: Sequence[Block]
 ) -> tuple[JudgeState, tuple[Block, ...]]:
     """The judge after these blocks, and what of them it judged."""
+    last = deque(states(state, request, blocks), maxlen=1).pop()
+    return last, tuple(known_to(last, block) for block in blocks)
+
+
+def states(state: JudgeState, request: Judged, blocks: Sequence[Block]) -> Iterator[JudgeState]:
+    """The judge's states: before the first of these blocks, then after each of them.
+
+    Raises PermanentFailure when a block does not fit the step or the blocks before it.
+    """
     state = with_restarts(state, request, blocks)
-    judged = tuple(known_to(state, block) for block in blocks)
-    for block in judged:
-        state = observe(state, request.rules, block)
-    return state, judged
+    yield state
+    for block in blocks:
+        state = observe(state, request.rules, known_to(state, block))
+        yield state
 
 
 def unused(before: tuple[str, ...], samples: Samples) -> tuple[str, ...]:
@@ -148,21 +157,8 @@ def recompute(record: ObservedBlocks, earlier: Iterable[Block]) -> Recomputed:
     Raises PermanentFailure when a block does not fit the step or the blocks before it.
     """
     blocks = (*earlier, *record.blocks)
-    last = deque(judged(record, blocks), maxlen=1).pop()
-    return conclude(record, last, len(blocks))
-
-
-def judged(record: ObservedBlocks, blocks: Sequence[Block]) -> Iterator[JudgeState]:
-    """The judge's states: before the first of all the record's blocks, then after each of them.
-
-    Raises PermanentFailure when a block does not fit the step or the blocks before it.
-    """
-    request = record.step
-    state = with_restarts(begin(request), request, blocks)
-    yield state
-    for block in blocks:
-        state = observe(state, request.rules, known_to(state, block))
-        yield state
+    state, _ = take_in(begin(record.step), record.step, blocks)
+    return conclude(record, state, len(blocks))
 
 
 def conclude(record: ObservedBlocks, state: JudgeState, blocks: int) -> Recomputed:

@@ -36,7 +36,8 @@ WORDS = {
 class RolloutWatch(Record):
     """Two arms named by the labels of their pods, and the rules they are judged by.
 
-    `weight` is the canary's share of traffic in percent: it sets how good the proof must be.
+    `stable` are the pods it is compared with, whichever `rules.control` says they are; `weight` is
+    the canary's share of traffic in percent: it sets how good the proof must be.
     Watching ends at `ends_at`, at a reason to roll back, and with `until_verdict` at any verdict.
     """
 
@@ -162,11 +163,7 @@ def recompute_rollout(record: ObservedRollout) -> RecomputedRollout:
     blocks than there are.
     """
     watched = record.watched
-    state, taken, answers = (
-        start(watched.rules, judged_metrics(watched.metrics.measure), watched.since),
-        0,
-        [],
-    )
+    state, taken, answers = Watching.begun(watched).state, 0, []
     for stored in record.answers:
         if not taken <= stored.blocks <= len(record.blocks):
             raise PermanentFailure(

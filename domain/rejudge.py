@@ -18,16 +18,15 @@ from domain.gates import Gate, GateMode
 from domain.judge.counts import Block
 from domain.judge.decision import judge
 from domain.judge.rules import JudgeRules
-from domain.judge.state import JudgeState, observe
+from domain.judge.state import JudgeState
 from domain.judge.verdict import Judgement, Verdict
 from domain.observed import (
     ObservedBlocks,
     begin,
     is_final,
-    known_to,
     recompute,
     spoken_of,
-    with_restarts,
+    states,
 )
 from domain.plan import ServicePlan
 from domain.quantities import format_duration
@@ -286,10 +285,11 @@ def walk(
 ) -> tuple[Spoken, JudgeState]:
     """Judge after every block; without a verdict by the last one, when the old verdict came."""
     every = tuple(block for part in blocks for block in part)
-    state = with_restarts(begin(request), request, every)
+    found = states(begin(request), request, every)
+    state = next(found)
     first: Spoken | None = None
-    for number, block in enumerate(every, start=1):
-        state = observe(state, request.rules, known_to(state, block))
+    for number, (block, after) in enumerate(zip(every, found, strict=True), start=1):
+        state = after
         if first is None:
             judgement = judge(state, request.rules, block.end - request.since)
             if _ends(request, judgement, block.end):

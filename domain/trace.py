@@ -19,7 +19,7 @@ from domain.judge.interval import RatioInterval
 from domain.judge.rules import JudgeRules
 from domain.judge.state import JudgeState
 from domain.judge.verdict import Reason, Thresholds, Verdict
-from domain.observed import ObservedBlocks, conclude, judged
+from domain.observed import ObservedBlocks, begin, conclude, states
 from domain.records import Record
 
 # What the verdict's rule takes for granted and which error it may make, for who has to trust it.
@@ -170,22 +170,23 @@ def _told(record: ObservedBlocks, reference: RecordReference | None) -> Trace:
 def _bars(rules: JudgeRules) -> dict[str, float]:
     if rules.control_arm:
         return {}
-    bars = {name: rules.bar(name) for name in rules.limits}
-    return {name: b for name, b in bars.items() if b is not None and b != rules.limits[name]}
+    bars = {name: rules.bar(name) for name in (*rules.limits, *rules.last_known)}
+    return {name: b for name, b in bars.items() if b is not None and b != rules.limits.get(name)}
 
 
 def _recomputed(plain: Trace, record: ObservedBlocks, blocks: Sequence[Block]) -> Trace:
-    rules, states = record.step.rules, judged(record, blocks)
-    opening = state = next(states)
+    step = record.step
+    found = states(begin(step), step, blocks)
+    opening = state = next(found)
     points: list[Point] = []
-    for block, after in zip(blocks, states, strict=True):
-        points.append(_point(block, rules, state, after))
+    for block, after in zip(blocks, found, strict=True):
+        points.append(_point(block, step.rules, state, after))
         state = after
     again = conclude(record, state, len(blocks))
     return plain.with_(
         blocks=len(blocks),
         points=tuple(points),
-        silences=_silences(opening, plain.judged_at, rules.silent_after, points),
+        silences=_silences(opening, plain.judged_at, step.rules.silent_after, points),
         differences=again.differences,
     )
 

@@ -78,7 +78,16 @@ def check(
 def observe(
     *,
     canary: Annotated[str, typer.Option(metavar="LABELS", help="For example track=canary.")],
-    stable: Annotated[str, typer.Option(metavar="LABELS", help="For example track=stable.")],
+    stable: Annotated[
+        str | None, typer.Option(metavar="LABELS", help="For example track=stable.")
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="LABELS", help="Instead: stable's version, as young as the canary."),
+    ] = None,
+    canaries: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many rollouts share the false alarms.")
+    ] = 1,
     environment: options.ObservedEnvironment = Environment.PRODUCTION,
     weight: Annotated[
         int, typer.Option(min=1, max=99, metavar="PERCENT", help="The canary's share of traffic.")
@@ -108,7 +117,8 @@ def observe(
     question = judge_observe.Question(
         environment=environment,
         canary=canary,
-        stable=stable,
+        control=judge_observe.control_of(stable, baseline),
+        canaries=canaries,
         weight=weight,
         limits=limits,
         plan=plan,

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import settings as configuration
 from activities.canary import LONGEST_POLL, SHORTEST_POLL
@@ -14,6 +15,7 @@ from activities.observer import Arms
 from domain.canary import judge_rules
 from domain.environments import Environment
 from domain.errors import PermanentFailure, TransientFailure
+from domain.judge.rules import Control
 from domain.judge.verdict import Verdict
 from domain.observed_rollout import RolloutWatch, Watching
 from domain.observer import Fault, Inspection
@@ -34,20 +36,38 @@ CODES = {
 }
 
 
+class Beside(NamedTuple):
+    """What the canary is compared with, and the labels of its pods."""
+
+    control: Control
+    labels: str
+
+
 @dataclass(frozen=True)
 class Question:
-    """What was asked for on the command line."""
+    """What was asked for on the command line; `canaries` share one chance of a false rollback."""
 
     environment: Environment
     canary: str
-    stable: str
+    control: Beside
     weight: int
+    canaries: int = 1
     limits: str | None = None
     plan: Path | None = None
     service: str | None = None
     template: str | None = None
     length: str | None = None
     record: Path | None = None
+
+
+def control_of(stable: str | None, baseline: str | None) -> Beside:
+    """The one that was named; raises PermanentFailure when none is, or both are."""
+    named = [(Control.stable, stable), (Control.baseline, baseline)]
+    found = [Beside(control, labels) for control, labels in named if labels is not None]
+    if len(found) != 1:
+        what = "are two arms" if found else "are both missing"
+        raise PermanentFailure(f"--stable and --baseline {what}: a canary is compared with one")
+    return found[0]
 
 
 def observe(question: Question, output: Format) -> ExitCode:
@@ -104,14 +124,15 @@ def _watched(
     question: Question, place: ClusterSettings, plan: ServicePlan, length: timedelta | None
 ) -> RolloutWatch:
     rules = judge_rules(plan, question.weight, has_stable=True)
+    shared = {"control": question.control.control, "arms": question.canaries}
     since = datetime.now(UTC)
     return RolloutWatch(
         environment=question.environment,
         namespace=place.namespace,
         canary=parse_selector(question.canary),
-        stable=parse_selector(question.stable),
+        stable=parse_selector(question.control.labels),
         weight=question.weight,
-        rules=rules,
+        rules=rules.model_copy(update=shared),
         since=since,
         ends_at=since + (length or rules.last_deadline),
         block=max(plan.pace.block, place.scrape),

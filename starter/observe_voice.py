@@ -37,8 +37,8 @@ class Voice:
         ending = f"a verdict, at most {length}" if watched.until_verdict else length
         say(
             f"observing {watched.namespace} read-only for {ending}: canary"
-            f" {written(watched.canary)} at {watched.weight} % beside stable"
-            f" {written(watched.stable)}; {_limits(watched)}"
+            f" {written(watched.canary)} at {watched.weight} % beside"
+            f" {watched.rules.control} {written(watched.stable)}; {_limits(watched)}"
         )
 
     def tell(self, before: Watching, now: Watching) -> None:

@@ -22,7 +22,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows import options
     from workflows.build import closed, completed
     from workflows.interruptible import cause_of
-    from workflows.observing import PRODUCTION, Observing, promotes
+    from workflows.load import PRODUCTION
+    from workflows.observing import Observing, promotes
 
 
 class Promoting(Observing):

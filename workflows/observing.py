@@ -11,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.canary import judge_rules
     from domain.commands import AcceptedCommand
     from domain.decisions import Report, Signal
-    from domain.environments import Environment, cluster_queue
+    from domain.environments import cluster_queue
     from domain.gates import Gate, GateMode
     from domain.judge.known import LastKnown
     from domain.judge.state import JudgeState
@@ -22,9 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import options
     from workflows.build import completed
     from workflows.holding import UNSEEN
-    from workflows.load import Loading
-
-PRODUCTION = Environment.PRODUCTION
+    from workflows.load import PRODUCTION, Loading
 
 
 WOULD_HAVE = {

@@ -227,16 +227,17 @@ def _observe_metric(
     counts = block.counts.get(name)
     if counts is None:
         return metric
+    recent = metric.recent.observe(counts)
     update: dict[str, object] = {
         "step": metric.step + counts,
         "rollout": metric.rollout + counts,
-        "recent": metric.recent.observe(counts),
+        "recent": recent,
         "seen": block.end,
     }
     if rules.control_arm:
         update |= _compared(metric, rules, counts)
         update |= _regression(metric, rules, bet, name, block)
-        update |= _stable_known(metric, rules.limits.get(name), counts)
+        update |= _stable_known(metric.good, recent, rules.limits.get(name), counts)
     if (limit := rules.limits.get(name)) is not None:
         within = FloorBet(limit)
         update["limit"] = within.observe(metric.limit or within.start(), counts)
@@ -280,16 +281,17 @@ def _compared(metric: MetricState, rules: JudgeRules, counts: Counts) -> dict[st
     }
 
 
-def _stable_known(metric: MetricState, limit: float | None, counts: Counts) -> dict[str, object]:
+def _stable_known(
+    good: Counts, recent: Recent, limit: float | None, counts: Counts
+) -> dict[str, object]:
     """What the old revision will have been known like when it serves no more."""
     if counts.stable_requests == 0:
         return {}
     if limit is None:
-        return {"good": metric.good + counts}
-    recent = metric.recent.observe(counts)
+        return {"good": good + counts}
     if clearly_over(recent.stable_requests, recent.stable_bad, limit):
         return {"stable_over": True}
-    return {"stable_over": False, "good": metric.good + counts}
+    return {"stable_over": False, "good": good + counts}
 
 
 def _worse(

@@ -110,11 +110,11 @@ def test_every_rule_that_promotes_or_rolls_back_says_what_it_assumes() -> None:
 
 def test_a_bar_that_the_old_revision_set_is_told_where_it_is_not_the_limit() -> None:
     record = PROMOTED.records[-1]
-    known = {"errors": LastKnown(requests=100_000, bad=10)}
+    known = dict.fromkeys(("errors", "restarts"), LastKnown(requests=100_000, bad=10))
     rules = record.step.rules.model_copy(update={"last_known": known})
     watch = record.with_(step=record.step.with_(rules=rules))
     found = trace(watch, reference(record), PROMOTED.earlier(record))
-    assert found.bars == {"errors": rules.bar("errors")}
+    assert found.bars == {name: rules.bar(name) for name in known}
     assert trace(record, reference(record), PROMOTED.earlier(record)).bars == {}
 
 

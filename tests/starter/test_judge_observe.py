@@ -85,6 +85,23 @@ async def test_an_identical_canary_would_be_promoted(cli: Cli, rollout: Platform
     assert sum(counts["canary_requests"] for counts in counted) > 0
 
 
+async def test_one_canary_of_a_wave_beside_a_young_baseline_is_judged_by_its_part_of_alpha(
+    cli: Cli, rollout: Platform
+) -> None:
+    fault = {"environment": "production", "revision": "album-v2", "fault": "errors=20%"}
+    await told(rollout, "POST", "faults", **fault)
+    arms = ("--canary", CANARY, "--baseline", STABLE, "--canaries", "4")
+    done = await cli.run("judge", "observe", *arms, *BY_PLAN, "--record", "wave.json")
+    assert done.code == 10, done
+    assert f"beside baseline {STABLE}" in done.out.splitlines()[0]
+    assert "if it were no worse than 1.1x baseline" in done.out
+    assert ": 4 canaries share " in done.out.splitlines()[-1]
+    rules = json.loads((cli.directory / "wave.json").read_text())["watched"]["rules"]
+    assert (rules["control"], rules["arms"]) == ("baseline", 4)
+    again = await cli.run("judge", "replay", "wave.json")
+    assert again.code == 0, again
+
+
 async def test_a_source_that_does_not_answer_is_told_once_and_would_hold(
     cli: Cli, rollout: Platform
 ) -> None:
@@ -118,6 +135,8 @@ async def test_labels_by_which_a_pod_is_in_both_arms_are_refused(
         (("--record", "tidegate.yaml"), "record tidegate.yaml exists already"),
         (("--record", "nowhere/file"), "its folder does not exist"),
         (("--stable", "version!=album-v2"), "write labels as name=value"),
+        (("--baseline", STABLE), "--stable and --baseline are two arms"),
+        (("--canaries", "0"), "should be greater than or equal to 1"),
         (("--weight", "100"), "should be less than or equal to 99"),
         (("--plan", "tidegate.yaml", "--limits", "errors=2%"), "the plan has limits and metrics"),
     ],

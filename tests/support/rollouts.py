@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 
 from domain import labels
+from sandbox.metrics import Matcher, SeriesStore
 from sandbox.platform import Platform
 from tests.support.cluster_client import kubeconfig
 from tests.support.sandbox import create, eventually, revision, route, running_platform
@@ -48,8 +49,11 @@ async def running_rollout(
                 _as_revision(deployment, name)
             await create(cluster, deployment, service)
         await create(cluster, route("album", **dict(zip(names, (90, 10), strict=True))))
-        users = platform.environments["production"].traffic.users
-        await eventually(lambda: len(_served(users.of("album"))) == len(names), "both serve users")
+        store = platform.environments["production"].scraper.store
+        await eventually(
+            lambda: all(_is_counted(store, f"album-{name}") for name in names),
+            "both serve users, and are scraped",
+        )
         yield platform
 
 
@@ -73,8 +77,9 @@ async def told(platform: Platform, method: str, what: str, **body: object) -> No
         await session.request(method, url, json=body)
 
 
-def _served(users: dict[str, Any]) -> list[str]:
-    return [name for name, seen in users["by_revision"].items() if seen["requests"]]
+def _is_counted(store: SeriesStore, deployment: str) -> bool:
+    counted = Matcher("__name__", "=", "http_server_request_duration_seconds_count")
+    return bool(store.select([counted, Matcher("pod", "=~", f"{deployment}-.*")]))
 
 
 def _as_revision(deployment: dict[str, Any], name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ from domain.holds import MOST_TELLINGS
 from domain.judge.verdict import Reason, Verdict
 from domain.phases import Outcome, Phase
 from domain.release import ReleaseState
+from domain.steps import ObserveStep
 from tests.support.release_records import plan, request
 from tests.support.release_world import World
 from tests.workflows.conftest import SHORT
@@ -245,32 +247,33 @@ class TestAsking:
         looks = [c.asked for c in world.calls if c.name == "observe_step" and c.asked.watch]
         assert sum(one.tells for one in looks) <= MOST_TELLINGS
 
-    async def test_a_promote_of_the_moment_in_which_nobody_sees_moves_nothing(
-        self, live: World
+    @pytest.mark.parametrize(
+        ("seen", "told"),
+        [
+            ((HOLD, Reason.no_data), "nobody sees the new revision"),
+            (WORSE, "asks, ROLL_BACK says"),
+        ],
+    )
+    async def test_a_promote_of_the_moment_in_which_that_changes_moves_nothing(
+        self, live: World, seen: tuple[Verdict, Reason], told: str
     ) -> None:
-        async def promote() -> None:
-            await live.looks_at_the_hold()
-            assert (await live.update(CommandName.PROMOTE, "rita")).accepted
-            live.answers_at_once = True
-
-        async def abort() -> None:
-            await live.signal(CommandName.ABORT, "otto")
-
-        live.request = request(plan=plan(**SHORT, gates={"canary": "ask"}))
-        live.approves()
-        live.canary_at(10, watch=True).says((HOLD, Reason.no_data))
+        live.canary_at(10, watch=True).says(seen)
         live.canary_at(10).says((GOOD, Reason.relative), (HOLD, Reason.no_data))
-        live.when("observe_step", promote, lambda asked: asked.watch)
-        live.when_told("nobody sees the new revision", abort)
-        state = await live.release()
-        assert state.outcome is Outcome.ABORTED
-        assert live.weights == [10, 0]
-        assert not any(call.name == "record_promotion" for call in live.calls)
-        assert any("promote by rita does not count any more" in text for text in live.told)
+        await self.promoted_too_late(live, lambda asked: asked.watch, told)
 
-    async def test_a_promote_of_the_moment_in_which_it_gets_worse_moves_nothing(
+    async def test_a_promote_of_a_hold_that_becomes_a_rollback_is_asked_about_and_moves_nothing(
         self, live: World
     ) -> None:
+        live.canary_at(10).says((HOLD, Reason.both_bad), WORSE)
+        await self.promoted_too_late(
+            live, lambda asked: asked.told is Reason.both_bad, "asks, ROLL_BACK says"
+        )
+
+    async def promoted_too_late(
+        self, live: World, when: Callable[[ObserveStep], bool], told: str
+    ) -> None:
+        """Rita promotes in the look before the judge's answer; Otto aborts when he hears it."""
+
         async def promote() -> None:
             await live.looks_at_the_hold()
             assert (await live.update(CommandName.PROMOTE, "rita")).accepted
@@ -281,9 +284,8 @@ class TestAsking:
 
         live.request = request(plan=plan(**SHORT, gates={"canary": "ask"}))
         live.approves()
-        live.canary_at(10, watch=True).says(WORSE)
-        live.when("observe_step", promote, lambda asked: asked.watch)
-        live.when_told("asks, ROLL_BACK says", abort)
+        live.when("observe_step", promote, when)
+        live.when_told(told, abort)
         state = await live.release()
         assert state.outcome is Outcome.ABORTED
         assert live.weights == [10, 0]
