@@ -6,9 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from domain.judge.state import JudgeState
 from domain.judge.verdict import Verdict
-from domain.observed import ObservedBlocks, begin, states
+from domain.observed import ObservedBlocks, recompute
 from domain.report_sources import compile_report
 from domain.running import RunningStep, running_trace
 from domain.trace import trace
@@ -22,11 +21,10 @@ def running(record: ObservedBlocks, of: Judged, blocks: int, *, chunks: int = 0)
     """The observation when it had so many blocks, the first `chunks` records of them stored."""
     every = (*of.earlier(record), *record.blocks)[:blocks]
     kept = sum(len(of.chunks[one.digest].blocks) for one in record.earlier[:chunks])
-    *_, state = states(begin(record.step), record.step, every)
     return RunningStep(
         step=record.step,
         as_of=every[-1].end + timedelta(seconds=2),
-        state=state,
+        state=recompute(record.with_(blocks=every), ()).state,
         chunks=record.earlier[:chunks],
         blocks=every[kept:],
     )
@@ -88,8 +86,7 @@ def test_a_source_that_is_scraped_slowly_is_not_silent_for_that(spacing: int, si
         })
         for at, block in enumerate(found.blocks)
     )  # fmt: skip
-    *_, state = states(begin(STEP.step), STEP.step, blocks)
-    assert isinstance(state, JudgeState)
+    state = recompute(STEP.with_(blocks=blocks), ()).state
     late = blocks[-1].end + timedelta(minutes=4)
     slow = found.model_copy(update={"blocks": blocks, "state": state, "as_of": late})
     assert bool(running_trace(slow, ()).silences) is silent

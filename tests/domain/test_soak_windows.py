@@ -96,11 +96,12 @@ def test_what_is_kept_is_all_of_the_soak_whatever_was_joined(
 
 def test_a_soak_of_days_in_minutes_stays_small_as_a_state_and_as_evidence() -> None:
     minute = timedelta(minutes=1)
-    found = [healthy().with_(length=minute), over(errors=90).with_(length=minute)] * 400
+    wordy = over(errors=90).with_(length=minute, sentence="pods " * 100)
+    found = [healthy().with_(length=minute), wordy] * 400
     found += [healthy().with_(length=minute)] * 2_000
     progress = soaked(found, soak("72h", deadline="96h")).progress
     assert len(progress.stretches) == MOST_STRETCHES
-    assert len(canonical_json(progress)) < 60_000
+    assert len(canonical_json(progress)) < 100_000
     whole = soaked([healthy()] * 48, soak("24h")).progress
     assert len(whole.stretches) == 48
     assert len(canonical_json(whole)) < 48 * 190

@@ -15,7 +15,7 @@ from temporalio.worker import Worker
 
 from activities.canary import Progress
 from domain.environments import Environment, cluster_queue
-from domain.observed import begin, states
+from domain.observed import recompute
 from domain.phases import Phase
 from domain.running import RunningStep
 from domain.steps import ObserveStep
@@ -32,7 +32,7 @@ WATCHED = promoted()
 RECORD = WATCHED.records[-1]
 BLOCKS = (*WATCHED.earlier(RECORD), *RECORD.blocks)[:100]
 CHUNK = RECORD.earlier[0]
-STATE = tuple(states(begin(RECORD.step), RECORD.step, BLOCKS))[-1]
+STATE = recompute(RECORD.with_(blocks=BLOCKS), ()).state
 PROGRESS = Progress(
     state=STATE,
     after=BLOCKS[-1].end,
@@ -130,7 +130,7 @@ async def test_blocks_of_the_heartbeat_are_shown_without_a_registry(
     cli: Cli, temporal: Client
 ) -> None:
     blocks = BLOCKS[:10]
-    state = tuple(states(begin(RECORD.step), RECORD.step, blocks))[-1]
+    state = recompute(RECORD.with_(blocks=blocks), ()).state
     few = Progress(state=state, after=blocks[-1].end, blocks=blocks)
     bundle = RECORD.step.target.bundle.with_(repository="127.0.0.1:1/isa/album")
     async with observer(temporal, few):
