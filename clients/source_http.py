@@ -152,6 +152,9 @@ class SourceConnection:
         if status in {401, 403}:
             raise NoAccess(f"{said}; check the credentials of this environment")
         advice = {422: "ask for less: fewer series or a shorter window"}
+        if not response.text.lstrip().startswith("{"):
+            # As VictoriaMetrics refuses a path that it has not.
+            advice[400] = f"correct the query in the plan, or the url if it is no {self.system} API"
         raise PermanentFailure(f"{said}; {advice.get(status, 'correct the query in the plan')}")
 
     def _asked(self, response: requests.Response) -> str:
