@@ -30,6 +30,7 @@ ARMS = {
 # What the steps below count after `since`: requests, bad, slow; and restarts.
 TRUTH = {"canary": (25, 3, 2), "stable": (34, 0, 1)}
 RESTARTS_TRUTH = 1
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass
@@ -40,9 +41,9 @@ class Scenario:
     exposition: Exposition
     places: Mapping[str, PrometheusPlace]
     created: dict[str, datetime] = field(default_factory=dict)
-    since: datetime = datetime.min
-    gone: datetime = datetime.min
-    until: datetime = datetime.min
+    since: datetime = _NEVER
+    gone: datetime = _NEVER
+    until: datetime = _NEVER
 
     @property
     def span(self) -> Span:
@@ -77,7 +78,8 @@ class Scenario:
         """The pods' series of the last minute, for who waits."""
 
         async def asked() -> list[Series]:
-            matchers = {"namespace": NAMESPACE, "pod": Matches.any_of(*pods)}
+            named = Matches.any_of(*pods)
+            matchers: dict[str, str | Matches] = {"namespace": NAMESPACE, "pod": named}
             async with self.client(server) as client:
                 return await client.raw_series(metric, matchers, datetime.now(UTC), A_MINUTE)
 
@@ -154,7 +156,7 @@ def played(folder: Path) -> Iterator[Scenario]:
         running = servers.start(processes, scrape_settings(exposition, SCRAPE))
         scenario = Scenario(processes, exposition, running.places)
         created = datetime.now(UTC) - timedelta(hours=1)
-        scenario.created = {name: created for name in pods}
+        scenario.created = dict.fromkeys(pods, created)
         scenario.until_counted()
         scenario.since = _now()
         # What grew over a change of weights belongs to nobody: it is counted from the next scrape.

@@ -6,7 +6,6 @@ by it. VictoriaMetrics scrapes as well: by itself, at times of its own.
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 import time
 import urllib.error
@@ -14,7 +13,6 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import yaml
 
@@ -52,8 +50,8 @@ def start(processes: Processes, scraped: Mapping[str, object]) -> Servers:
     started = {name: built(name) is not None for name in set(PROGRAMS.values())}
     numbers = dict(zip(started, ports.free(len(started)), strict=True))
     urls = {name: f"http://{ports.HOST}:{numbers[name]}" for name in started}
-    places = {}
-    written = []
+    places: dict[str, PrometheusPlace] = {}
+    written: list[dict[str, object]] = []
     if started["victoria-metrics"]:
         _victoriametrics(processes, numbers["victoria-metrics"], scraped)
         places |= _victoriametrics_places(urls["victoria-metrics"])
@@ -217,10 +215,11 @@ def ready(
     request = urllib.request.Request(url, headers={"Authorization": authorization})  # noqa: S310
 
     def answers() -> bool:
-        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+        try:
             with urllib.request.urlopen(request, timeout=5, context=trust) as answer:  # noqa: S310
                 return bool(answer.status == 200)
-        return False
+        except (urllib.error.URLError, ConnectionError):
+            return False
 
     until(answers, f"{url} is ready", processes.refuse_ended)
 

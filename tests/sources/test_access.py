@@ -58,7 +58,7 @@ async def test_a_locked_server_lets_in_who_has_its_authority_and_credentials(
     secret = place.bearer_token_file or place.basic_auth_file
     assert secret is not None
     secret.write_text(WRONG["bearer_token_file" if place.bearer_token_file else "basic_auth_file"])
-    with pytest.raises(NoAccess, match="answered 401 to up.*check the credentials") as refused:
+    with pytest.raises(NoAccess, match=r"answered 401 to up.*check the credentials") as refused:
         await ask(place)
     said = f"{refused.value} {await problem(place)}"
     assert "check the credentials" in str(await problem(place))

@@ -129,7 +129,7 @@ async def test_what_cannot_be_asked_is_refused_with_a_reason(
 async def test_an_address_that_is_no_api_is_told_so(scenario: Scenario, server: str) -> None:
     url = f"{scenario.places[server].url}/no/such/place"
     async with scenario.client(server, url=url) as client:
-        with pytest.raises(PermanentFailure, match="the url (is that of a|if it is no) Prom"):
+        with pytest.raises(PermanentFailure, match=r"the url (is that of a|if it is no) Prom"):
             await client.raw_series(UP, {"pod": BORN}, datetime.now(UTC), MINUTE)
         assert "the url i" in str(await client.problem())
 
@@ -158,9 +158,11 @@ async def series(scenario: Scenario, server: str, metric: str) -> list[Series]:
 
 
 def told(found: Iterable[Series]) -> Told:
-    """What each series says, whoever scraped it."""
+    """What each series says, whoever scraped it; VictoriaMetrics stores decimals, not floats."""
     return {
-        frozenset(pair for pair in one.labels.items() if pair[0] not in EXTERNAL): one.points
+        frozenset(pair for pair in one.labels.items() if pair[0] not in EXTERNAL): tuple(
+            (at, round(value, 3)) for at, value in one.points
+        )
         for one in found
     }
 
