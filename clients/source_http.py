@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ CALL_TIMEOUT_FACTOR = 2
 MESSAGE_LENGTH = 300
 QUERY_LENGTH = 60
 _UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed", "Hostname mismatch")
+_STORE_DOWN = re.compile(r"rpc error: code = (Unavailable|DeadlineExceeded|Canceled|Aborted)\b")
 
 Answer = TypeVar("Answer")
 
@@ -144,7 +146,7 @@ class SourceConnection:
             return
         why = self._secrets.hidden(_why(response))
         said = f"{self.said} answered {status} to {self._asked(response)}: {why}"
-        if status in {408, 429} or status >= 500:
+        if status in {408, 429} or status >= 500 or _a_store_is_down(response):
             wish = retry_after(response.headers) or _reset(response.headers)
             raise TransientFailure(f"{said}; it is retried", wish)
         if status == 404:
@@ -209,6 +211,11 @@ class _Secrets(AuthBase):
             )
         self._known.add(secret)
         return secret
+
+
+def _a_store_is_down(response: requests.Response) -> bool:
+    """Thanos tells by 422 and a gRPC code that a part of it does not answer."""
+    return response.status_code == 422 and _STORE_DOWN.search(response.text) is not None
 
 
 def _shortened(asked: str) -> str:

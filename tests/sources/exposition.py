@@ -110,7 +110,7 @@ class Exposition:
         ]
 
 
-def scrape_settings(exposition: Exposition, interval: float) -> dict[str, object]:
+def scrape_settings(exposition: Exposition, interval: float, **external: str) -> dict[str, object]:
     """What Prometheus and those who read its settings scrape, the targets asked of us."""
     every = f"{round(interval * 1000)}ms"
     job = {
@@ -121,7 +121,11 @@ def scrape_settings(exposition: Exposition, interval: float) -> dict[str, object
         ],
     }
     return {
-        "global": {"scrape_interval": every, "scrape_timeout": every},
+        "global": {
+            "scrape_interval": every,
+            "scrape_timeout": every,
+            **({"external_labels": external} if external else {}),
+        },
         "scrape_configs": [job],
     }
 

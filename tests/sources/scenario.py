@@ -158,7 +158,7 @@ def played(folder: Path) -> Iterator[Scenario]:
         created = datetime.now(UTC) - timedelta(hours=1)
         scenario.created = dict.fromkeys(pods, created)
         scenario.until_counted()
-        scenario.since = _now()
+        scenario.since = now()
         # What grew over a change of weights belongs to nobody: it is counted from the next scrape.
         scenario.until_scraped(scenario.since)
         _play(scenario, exposition)
@@ -177,21 +177,21 @@ def _play(scenario: Scenario, exposition: Exposition) -> None:
     with moving:
         pods[UNSCRAPED].count(fast=6)
         pods[UNSCRAPED].answers = True
-        scenario.created[BORN] = _now()
+        scenario.created[BORN] = now()
         pods[BORN].count(fast=6, slow=1)
         pods[BORN].answers = True
         pods[VANISHED].count(fast=2)
     scenario.until_counted()
     with moving:
         pods[VANISHED].there = False
-        scenario.gone = _now()
+        scenario.gone = now()
     _until_gone(scenario)
     with moving:
         pods["canary-1"].count(fast=1)
         pods["stable-1"].count(fast=1)
     scenario.until_counted()
     # Two blocks later: the last of the scenario is closed.
-    scenario.until = _now() + 2 * BLOCK
+    scenario.until = now() + 2 * BLOCK
     scenario.until_scraped(scenario.until)
 
 
@@ -229,5 +229,6 @@ def _until_gone(scenario: Scenario) -> None:
     scenario.until_seen(f"{VANISHED} is gone", is_gone)
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """To the millisecond, as samples are."""
     return datetime.fromtimestamp(round(time.time(), 3), UTC)

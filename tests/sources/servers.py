@@ -29,6 +29,8 @@ TENANT = "team-a"
 SCRAPED_LAG, WRITTEN_LAG = timedelta(seconds=1), timedelta(seconds=5)
 # Told apart by it in one VictoriaMetrics: what was written to it, and what it scraped itself.
 WRITER = "prometheus"
+# Of two Prometheus that scrape the same pods, Thanos then answers as of one.
+JOINED = "--query.replica-label=replica"
 PROGRAMS = {
     "prometheus": "prometheus",
     "victoriametrics": "victoria-metrics",
@@ -67,7 +69,7 @@ def start(processes: Processes, scraped: Mapping[str, object]) -> Servers:
     places["prometheus"] = PrometheusPlace(url=urls["prometheus"], lag=SCRAPED_LAG)
     if started["thanos"]:
         endpoint = sidecar(processes, urls["prometheus"], "0")
-        querier(processes, numbers["thanos"], [endpoint])
+        querier(processes, numbers["thanos"], [endpoint], JOINED)
         places["thanos"] = PrometheusPlace(url=urls["thanos"], lag=SCRAPED_LAG)
     return Servers(places)
 
@@ -113,7 +115,7 @@ def sidecar(processes: Processes, url: str, name: str) -> str:
 
 
 def querier(processes: Processes, port: int, endpoints: list[str], *flags: str) -> None:
-    """A Thanos querier that joins replicas."""
+    """A Thanos querier."""
     (grpc,) = ports.free(1)
     processes.start(
         f"thanos-query-{port}",
@@ -122,8 +124,8 @@ def querier(processes: Processes, port: int, endpoints: list[str], *flags: str) 
             "query",
             f"--http-address={ports.HOST}:{port}",
             f"--grpc-address={ports.HOST}:{grpc}",
-            *(f"--endpoint={one}" for one in endpoints),
-            "--query.replica-label=replica",
+            # Or it would soon answer without those that are down, and say nothing of it.
+            *(f"--endpoint-strict={one}" for one in endpoints),
             "--endpoint.sd-config-reload-interval=1s",
             "--log.level=error",
             *flags,
@@ -203,7 +205,7 @@ def _mimir(processes: Processes, port: int) -> None:
 
 def hurry(server: str, place: PrometheusPlace) -> None:
     """Make VictoriaMetrics show what it has: a scenario of many steps would wait for seconds."""
-    if PROGRAMS[server] == "victoria-metrics":
+    if PROGRAMS.get(server) == "victoria-metrics":
         with urllib.request.urlopen(f"{place.url}/internal/force_flush", timeout=5):  # noqa: S310
             return
 
