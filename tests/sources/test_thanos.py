@@ -1,4 +1,4 @@
-"""Thanos over two Prometheus that scrape the same pods: joined, not joined, and one of them down."""
+"""Thanos over two Prometheus that scrape the same pods: joined, not joined, one of them down."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _replica(processes: Processes, exposition: Exposition, name: str) -> str:
 
 def _move(scenario: Scenario) -> None:
     created = datetime.now(UTC) - timedelta(hours=1)
-    scenario.created = {name: created for name in scenario.exposition.pods}
+    scenario.created = dict.fromkeys(scenario.exposition.pods, created)
     scenario.until_counted()
     scenario.since = now()
     scenario.until_scraped(scenario.since)
