@@ -40,9 +40,9 @@ demo: $(STAMP) $(WHEELHOUSE)/.ready ## release a real service three times in the
 test: $(STAMP) ## everything that needs only Python: unit, property, workflow, replay, CLI, sandbox
 	@$(BIN)/python -m pytest -n auto --dist worksteal
 
-test-real: $(CLUSTER_STAMP) ## against real API servers, registry and Prometheus, built once by Go into a cache
+test-real: $(CLUSTER_STAMP) ## against real API servers, registry, Prometheus and its like, built once by Go into a cache
 	@$(BIN)/python -m tests.cluster.programs etcd kube-apiserver kube-controller-manager kube-scheduler kwok \
-	  prometheus registry conformance
+	  prometheus victoria-metrics vmauth thanos mimir registry conformance
 	@$(BIN)/python -m pytest -m 'real$(CORE)' -n 2
 
 test-cluster: $(CLUSTER_STAMP) $(WHEELHOUSE)/.ready ## whole clusters: real images, gateway, metrics (root on Linux)

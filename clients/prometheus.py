@@ -8,13 +8,16 @@ Protocol: an instant query whose expression is a range selector answers the raw 
 from __future__ import annotations
 
 import asyncio
+import math
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prometheus_api_client.prometheus_connect import PrometheusConnect
+from requests import Response
 from urllib3.util.retry import Retry
 
 from clients.source_http import CALL_TIMEOUT_FACTOR, REQUEST_TIMEOUT, SourceConnection
@@ -33,6 +36,11 @@ PODS_OF_A_QUERY = 50
 METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 NO_LONGER = timedelta(seconds=1)
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+# An answer of some of the stores would look like one of all: Thanos, then VictoriaMetrics' cluster.
+WHOLE_OR_NOTHING = {"partial_response": "false", "deny_partial_response": "1"}
+# As VictoriaMetrics answers range selectors: raw, with Prometheus' staleness markers as NaN. It
+# stores no other NaN.
+RAW_EXPORT = "application/stream+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,9 @@ class Prometheus:
         self._place = PrometheusPlace(url=place) if isinstance(place, str) else place
         self._series_limit = series_limit
         self._http = SourceConnection("Prometheus", self._place, timeout=timeout)
+        # Which form the answer had that this thread read last.
+        self._read = threading.local()
+        self._http.session.hooks["response"].append(self._note_form)
         tenant = {"X-Scope-OrgID": self._place.tenant} if self._place.tenant else {}
         # Retrying is the activity's business: the library's own would hide an outage for seconds.
         self._connection = PrometheusConnect(
@@ -212,14 +223,17 @@ class Prometheus:
         return [self._series(query, item, names) for item in result]
 
     async def problem(self) -> str | None:
-        """Why it does not answer that it serves queries (`/-/ready`, which Mimir has not)."""
+        """Why it does not answer queries with the credentials it was given; None: it does.
+
+        `/-/ready` alone would not say: Mimir has none, VictoriaMetrics and vmauth tell it to all.
+        """
         try:
             await self._http.call("/-/ready", lambda: self._http.get("/-/ready"))
         except NotFound:
             return await self._refusal()
         except ReleaseError as error:
             return str(error)
-        return None
+        return await self._refusal()
 
     async def close(self) -> None:
         """Close the connections."""
@@ -230,13 +244,21 @@ class Prometheus:
             "time": f"{at.timestamp():.3f}",
             "timeout": f"{round(self._http.seconds * 1000)}ms",
             "limit": str(self._series_limit + 1),
+            **WHOLE_OR_NOTHING,
         }
-        result = await self._http.call(
-            query, lambda: self._connection.custom_query(query, params=parameters)
-        )
+
+        def ask() -> tuple[Any, bool]:
+            result = self._connection.custom_query(query, params=parameters)
+            return result, self._read.has_markers
+
+        result, has_markers = await self._http.call(query, ask)
         if not isinstance(result, list):
             self._http.wrong_shape(query, f"its result is a {type(result).__name__}, not a list")
-        return result
+        return [_without_markers(item) for item in result] if has_markers else result
+
+    def _note_form(self, response: Response, **_: object) -> None:
+        kind = response.headers.get("Content-Type", "")
+        self._read.has_markers = kind.partition(";")[0].strip() == RAW_EXPORT
 
     async def _refusal(self) -> str | None:
         try:
@@ -286,6 +308,15 @@ def _of_services(proxied: ArmLabel, asked: Asked, expression: str) -> Matchers:
 def _parts(asked: Asked) -> list[list[str]]:
     pods = list(asked.pods)
     return [pods[at : at + PODS_OF_A_QUERY] for at in range(0, len(pods), PODS_OF_A_QUERY)]
+
+
+def _without_markers(item: Any) -> Any:
+    """A series without the scrapes at which it was not there; another form is left as it is."""
+    try:
+        values = [pair for pair in item["values"] if not math.isnan(float(pair[1]))]
+    except (KeyError, TypeError, ValueError, IndexError):
+        return item
+    return {**item, "values": values}
 
 
 def _matcher(value: str | Matches) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ CALL_TIMEOUT_FACTOR = 2
 MESSAGE_LENGTH = 300
 QUERY_LENGTH = 60
 _UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed", "Hostname mismatch")
+_STORE_DOWN = re.compile(r"rpc error: code = (Unavailable|DeadlineExceeded|Canceled|Aborted)\b")
 
 Answer = TypeVar("Answer")
 
@@ -135,7 +137,7 @@ class SourceConnection:
             self._refuse_redirect(response)
         why = self._secrets.hidden(_why(response))
         said = f"{self.said} answered {status} to {self._asked(response)}: {why}"
-        if status in {408, 429} or status >= 500:
+        if status in {408, 429} or status >= 500 or _a_store_is_down(response):
             wish = retry_after(response.headers) or _reset(response.headers)
             raise TransientFailure(f"{said}; it is retried", wish)
         if status == 404:
@@ -143,6 +145,9 @@ class SourceConnection:
         if status in {401, 403}:
             raise NoAccess(f"{said}; check the credentials of this environment")
         advice = {422: "ask for less: fewer series or a shorter window"}
+        if not response.text.lstrip().startswith("{"):
+            # As VictoriaMetrics refuses a path that it has not.
+            advice[400] = f"correct the query in the plan, or the url if it is no {self.system} API"
         raise PermanentFailure(f"{said}; {advice.get(status, 'correct the query in the plan')}")
 
     def _refuse_redirect(self, response: requests.Response) -> NoReturn:
@@ -218,6 +223,11 @@ def _redirected(response: requests.Response) -> str:
         return location.partition("?")[0][:MESSAGE_LENGTH]
     host = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=host, query="", fragment="").geturl()[:MESSAGE_LENGTH]
+
+
+def _a_store_is_down(response: requests.Response) -> bool:
+    """Thanos tells by 422 and a gRPC code that a part of it does not answer."""
+    return response.status_code == 422 and _STORE_DOWN.search(response.text) is not None
 
 
 def _shortened(asked: str) -> str:

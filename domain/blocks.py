@@ -76,7 +76,8 @@ def _pods(canary: dict[str, Scrape], stable: dict[str, Scrape], edge: float | No
     """Pods one by one, where there are several beside a stable's."""
     if len(canary) < LEAST_CANARY_PODS or not stable:
         return None
-    own = list(canary.values())
+    # By name: VictoriaMetrics answers the same question in another order each time.
+    own = [canary[pod] for pod in sorted(canary)]
     bad = {ERRORS: tuple(round(pod.bad) for pod in own)}
     if edge is not None:
         bad[SLOW] = tuple(round(pod.above(edge)) for pod in own)

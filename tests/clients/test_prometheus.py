@@ -153,6 +153,15 @@ async def test_a_refusal_names_the_query_and_the_reason(
     assert len(double.queries) == 1
 
 
+async def test_a_store_of_thanos_that_is_down_is_waited_for(
+    client: Prometheus, double: PrometheusDouble
+) -> None:
+    down = "proxy Series(): fetch series for {a}: rpc error: code = Unavailable desc = refused"
+    double.status, double.answer = 422, {"status": "error", "error": down}
+    with pytest.raises(TransientFailure, match=r"answered 422 .*Unavailable.*it is retried"):
+        await ask(client)
+
+
 async def test_its_wish_to_wait_is_kept(client: Prometheus, double: PrometheusDouble) -> None:
     double.status, double.text = 429, "slow down"
     double.headers = {"Retry-After": "7"}
@@ -191,10 +200,38 @@ async def test_a_socket_that_accepts_and_never_answers_is_given_up_in_time() -> 
 
 
 async def test_readiness_is_the_servers_own(client: Prometheus, double: PrometheusDouble) -> None:
-    double.text = "Prometheus Server is Ready."
     assert await client.problem() is None
     double.status = 503
     assert await client.problem()
+
+
+async def test_a_server_that_tells_everybody_it_is_ready_is_asked_a_question_too(
+    client: Prometheus, double: PrometheusDouble
+) -> None:
+    double.refused = ("/api/v1/query", 401)
+    assert "check the credentials" in str(await client.problem())
+
+
+async def test_staleness_markers_of_a_raw_export_are_no_samples(
+    client: Prometheus, double: PrometheusDouble
+) -> None:
+    """VictoriaMetrics answers range selectors with them, and stores no other NaN."""
+    double.answer = matrix(({"pod": "a"}, [(1.0, "3"), (2.0, "NaN"), (3.0, "4"), (4.0, "NaN")]))
+    double.headers = {"Content-Type": "application/stream+json; charset=utf-8"}
+    (series,) = await ask(client)
+    assert series.points == ((1.0, 3.0), (3.0, 4.0))
+    double.headers = {"Content-Type": "application/json"}
+    (series,) = await ask(client)
+    assert len(series.points) == 4
+
+
+async def test_an_answer_of_some_of_the_stores_is_not_wanted(
+    client: Prometheus, double: PrometheusDouble
+) -> None:
+    await ask(client)
+    (query,) = double.queries
+    assert query["partial_response"] == "false"
+    assert query["deny_partial_response"] == "1"
 
 
 async def test_a_path_prefix_and_headers_reach_the_server(double: PrometheusDouble) -> None:

@@ -104,6 +104,12 @@ ALL = (
         tags="remove_all_sd,enable_kubernetes_sd,netgo",
         linked="-X github.com/prometheus/common/version.Version=3.16.0",
     ),
+    # What else speaks as Prometheus does.
+    Module("victoriametrics", ("victoria-metrics", "vmauth"), space_bytes=_GIGABYTE),
+    # Its memory layout of labels is the older one: without this tag it reads beyond them.
+    Module("thanos", ("thanos",), space_bytes=2 * _GIGABYTE, tags="slicelabels"),
+    # Its checksums are those of its own go.sum: some of its modules' are in no public log.
+    Module("mimir", ("mimir",), space_bytes=2 * _GIGABYTE, tags="netgo,stringlabels"),
     Module("coredns", ("coredns",), space_bytes=2 * _GIGABYTE),
     Module("registry", ("registry",), space_bytes=_GIGABYTE),
     # Tells Prometheus of restarts, which no kubelet counts.

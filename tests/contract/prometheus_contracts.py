@@ -84,6 +84,8 @@ def query(expression: str, **changes: str) -> Question:
         "time": f"{time.time():.3f}",
         "timeout": "10000ms",
         "limit": str(_SERIES_LIMIT + 1),
+        "partial_response": "false",
+        "deny_partial_response": "1",
         **changes,
     }
     return Question("GET", "/api/v1/query", urlencode(parameters))

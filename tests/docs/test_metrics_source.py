@@ -12,6 +12,8 @@ import yaml
 from domain.metrics.http_json import HttpJsonAnswer, schema
 from domain.metrics.plan import MetricsPlan
 from domain.metrics.templates import TEMPLATES
+from domain.quantities import format_duration
+from tests.sources.servers import WRITTEN_LAG
 
 DOCS = Path(__file__).parents[2] / "docs"
 TEXT = (DOCS / "metrics.md").read_text()
@@ -32,6 +34,12 @@ def test_every_template_is_documented_with_its_metric(name: str) -> None:
     (row,) = [line for line in TEXT.splitlines() if line.startswith(f"| `{name}` |")]
     counted = TEMPLATES[name].counted.removesuffix("_bucket")
     assert counted in row or name == "envoy-gateway"
+
+
+@pytest.mark.parametrize("server", ["VictoriaMetrics, single", "Mimir"])
+def test_the_documented_lag_is_the_one_that_a_real_server_kept(server: str) -> None:
+    (row,) = [line for line in TEXT.splitlines() if line.startswith(f"| {server} |")]
+    assert f'`lag = "{format_duration(WRITTEN_LAG)}"`' in row
 
 
 def test_the_documented_own_counters_are_understood() -> None:

@@ -84,6 +84,13 @@ def test_growth_between_scrapes_becomes_one_block_per_cell() -> None:
     assert samples.broken == ()
 
 
+def test_the_order_in_which_a_source_answers_changes_nothing() -> None:
+    pods = tuple(series(pod, [0, grown]) for pod, grown in (("a", 3), ("b", 5), ("c", 7)))
+    found = [read(Arm(counts=order), STABLE, 2) for order in (pods, pods[::-1])]
+    assert found[0].blocks[1].pods is not None
+    assert found[0] == found[1]
+
+
 def test_server_errors_are_bad_and_client_errors_are_not() -> None:
     canary = Arm(
         counts=(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,7 +18,10 @@ def matrix(*series: tuple[dict[str, str], list[tuple[float, str]]]) -> dict[str,
 
 
 class PrometheusDouble:
-    """Records queries; `answer` or (`status`, `text`) is what it says; `silent` says nothing."""
+    """Records queries; `answer` or (`status`, `text`) is what it says; `silent` says nothing.
+
+    `refused`: one path that gets another status.
+    """
 
     def __init__(self) -> None:
         self.url = ""
@@ -26,6 +30,7 @@ class PrometheusDouble:
         self.status = 200
         self.text: str | None = None
         self.headers: dict[str, str] = {}
+        self.refused: tuple[str, int] | None = None
         self.silent = False
         self.released = asyncio.Event()
 
@@ -34,9 +39,12 @@ class PrometheusDouble:
         self.queries.append(dict(request.query))
         if self.silent:
             await self.released.wait()
-        if self.text is not None:
-            return web.Response(status=self.status, text=self.text, headers=self.headers)
-        return web.json_response(self.answer, status=self.status, headers=self.headers)
+        status, refused = self.status, self.refused
+        if refused is not None and request.path == refused[0]:
+            status = refused[1]
+        headers = {"Content-Type": "application/json", **self.headers}
+        text = json.dumps(self.answer) if self.text is None else self.text
+        return web.Response(status=status, text=text, headers=headers)
 
 
 @asynccontextmanager

@@ -1,0 +1,1 @@
+"""Our source of metrics at real servers that speak as Prometheus does (marker real)."""
