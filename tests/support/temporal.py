@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
+import contextlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -34,7 +35,14 @@ from workflows.rollback import RollbackWorkflow
 from workflows.story import COMMIT, OUTCOME, PHASE, SERVICE, WEIGHT
 
 BIN = Path(sys.executable).parent
-LONGEST_HISTORY = 4096  # events, Temporal's own default
+START_SECONDS = 30.0
+# Timers are otherwise up to a second late, and tasks wait for the next of 20 looks per second.
+PUNCTUAL = ('history.timerProcessorMaxTimeShift="10ms"',)
+HASTY = (
+    *PUNCTUAL,
+    "history.transferProcessorMaxPollRPS=1000",
+    "history.timerProcessorMaxPollRPS=1000",
+)
 WORKFLOWS = (ReleaseWorkflow, LaneWorkflow, RollbackWorkflow)
 ATTRIBUTES: tuple[SearchAttributeKey[Any], ...] = (SERVICE, COMMIT, PHASE, OUTCOME, WEIGHT)
 _numbers = count(1)
@@ -53,16 +61,15 @@ async def skipping_server() -> AsyncIterator[WorkflowEnvironment]:
 
 
 @asynccontextmanager
-async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
+async def dev_server(*, hasty: bool = True) -> AsyncIterator[WorkflowEnvironment]:
     """The real server on the wall clock, for updates, cancellation, termination and lanes.
 
     The process's tests share one, which none of them may stop; each has a namespace of its own.
+    One in haste gives a stopping worker tasks that are lost with it until they time out.
     """
-    address = _shared_server()
+    address = _shared_server(hasty=hasty)
     namespace = f"test-{next(_numbers)}"
-    client = await Client.connect(
-        address, namespace=namespace, data_converter=pydantic_data_converter
-    )
+    client = await _connected(address, namespace)
     retention = Duration(seconds=24 * 3600)
     await client.workflow_service.register_namespace(
         RegisterNamespaceRequest(
@@ -75,9 +82,7 @@ async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
 
 
 @asynccontextmanager
-async def own_dev_server(
-    *, longest_history: int = LONGEST_HISTORY
-) -> AsyncIterator[WorkflowEnvironment]:
+async def own_dev_server(*, longest_history: int = 4096) -> AsyncIterator[WorkflowEnvironment]:
     """A real server for one test, which may stop it, with the namespace `default`.
 
     After `longest_history` events it suggests to continue as new.
@@ -99,41 +104,45 @@ async def _start(longest_history: int) -> WorkflowEnvironment:
         data_converter=pydantic_data_converter,
         search_attributes=list(ATTRIBUTES),
         dev_server_log_level="never",
-        dev_server_extra_args=_configured(longest_history),
+        dev_server_extra_args=_configured(*HASTY, _suggestion(longest_history)),
     )
 
 
-def _configured(longest_history: int) -> list[str]:
-    values = (
-        # Timers are otherwise up to a second late.
-        'history.timerProcessorMaxTimeShift="10ms"',
-        # Tasks otherwise wait for the next of 20 looks per second.
-        "history.transferProcessorMaxPollRPS=1000",
-        "history.timerProcessorMaxPollRPS=1000",
-        f"limit.historyCount.suggestContinueAsNew={longest_history}",
-    )
+def _configured(*values: str) -> list[str]:
     return [word for value in values for word in ("--dynamic-config-value", value)]
 
 
+def _suggestion(longest_history: int) -> str:
+    return f"limit.historyCount.suggestContinueAsNew={longest_history}"
+
+
 @cache
-def _shared_server() -> str:
+def _shared_server(*, hasty: bool) -> str:
     (port,) = ports.free(1)
     # Not by `start_local`: the end of the interpreter is too late for an event loop.
     server = subprocess.Popen(
         [
             *(BIN / "temporal", "server", "start-dev", "--headless", "--log-level", "never"),
             *("--ip", ports.HOST, "--port", str(port)),
-            *_configured(LONGEST_HISTORY),
+            *_configured(*(HASTY if hasty else PUNCTUAL)),
         ],
         env={"GOGC": "400", **os.environ},  # memory for processor time: it lives for minutes
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
     atexit.register(_end, server)
-    while ports.is_free(port):
-        assert server.poll() is None, f"temporal ended with {server.returncode} on port {port}"
-        time.sleep(0.01)
     return f"{ports.HOST}:{port}"
+
+
+async def _connected(address: str, namespace: str) -> Client:
+    """Once the server listens and finds itself well."""
+    async with asyncio.timeout(START_SECONDS):
+        while True:
+            with contextlib.suppress(RuntimeError):
+                return await Client.connect(
+                    address, namespace=namespace, data_converter=pydantic_data_converter
+                )
+            await asyncio.sleep(0.02)
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
