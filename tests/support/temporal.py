@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
@@ -25,6 +25,7 @@ from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.failures import FailureTranslation
 from domain.environments import CONTROL_QUEUE
@@ -47,6 +48,17 @@ WORKFLOWS = (ReleaseWorkflow, LaneWorkflow, RollbackWorkflow)
 ATTRIBUTES: tuple[SearchAttributeKey[Any], ...] = (SERVICE, COMMIT, PHASE, OUTCOME, WEIGHT)
 _numbers = count(1)
 Activities = Mapping[str, Sequence[Callable[..., Any]]]
+
+
+class PreparedOnce(SandboxedWorkflowRunner):
+    """The sandbox of the real workers; that a workflow can be loaded in it is tried once."""
+
+    _prepared: ClassVar[set[type]] = set()
+
+    def prepare_workflow(self, defn: Any) -> None:
+        if defn.cls not in self._prepared:
+            super().prepare_workflow(defn)
+            self._prepared.add(defn.cls)
 
 
 @asynccontextmanager
@@ -178,6 +190,7 @@ async def workers(
                 task_queue=queue,
                 workflows=WORKFLOWS if queue == CONTROL_QUEUE else (),
                 activities=activities[queue],
+                workflow_runner=PreparedOnce(),
                 interceptors=[FailureTranslation()],
                 max_cached_workflows=cached_workflows,
                 # A look that is given up hears it by its heartbeat.
