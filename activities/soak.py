@@ -17,7 +17,7 @@ from domain.errors import PermanentFailure, TransientFailure
 from domain.quantities import format_duration
 from domain.rollout import pod_problem
 from domain.samples import Samples, Span
-from domain.soak import SoakWindow, known_time, problem_in, requests_in
+from domain.soak import SoakWindow, known_time, problem_in, requests_in, scraped
 from domain.soak_windows import NOTHING, Finding, counted
 from domain.steps import EarnWindow
 
@@ -110,28 +110,29 @@ class Soak:
         if (problem := problem_in(counts, request.plan.limits)) is not None:
             return _bad(request, problem, finding=Finding.LIMITS, counts=counts, known=known)
         lacking = self._lacking(request, samples)
-        if lacking and late < patience and (request.plan.soak.probe or not samples.blocks):
+        told = bool(scraped(samples.blocks))
+        if lacking and late < patience and (request.plan.soak.probe or not told):
             raise NotYet(f"not yet: {lacking}", self._demand.scrape)
         length = max(samples.until - request.starts_at, NOTHING)
         if _end(request) - samples.until > MISSING_SCRAPES * self._demand.scrape:
             if late < patience:
                 raise NotYet(f"no scrape since {samples.until:%T}", self._demand.scrape)
             length = request.length
-        told: dict[str, object] = {"counts": counts, "known": known}
+        said: dict[str, object] = {"counts": counts, "known": known}
         if lacking:
             length = max(length, request.length + min(late, patience))
-            finding = Finding.QUIET if samples.blocks else Finding.SILENT
-            told |= {"healthy": False, "unknown": length, "sentence": lacking, "finding": finding}
-            return _window(request, length, **told)
+            finding = Finding.QUIET if told else Finding.SILENT
+            said |= {"healthy": False, "unknown": length, "sentence": lacking, "finding": finding}
+            return _window(request, length, **said)
         seen = requests_in(samples.blocks)
-        said = f"healthy: {seen} requests" if seen else "healthy: no request, its pods were watched"
-        told |= {"healthy": True, "unknown": max(length - known, NOTHING), "sentence": said}
-        return _window(request, length, **told, finding=Finding.HEALTHY)
+        well = f"healthy: {seen} requests" if seen else "healthy: no request, its pods were watched"
+        said |= {"healthy": True, "unknown": max(length - known, NOTHING), "sentence": well}
+        return _window(request, length, **said, finding=Finding.HEALTHY)
 
     def _lacking(self, request: EarnWindow, samples: Samples) -> str:
         """Why nothing can be said of the window, with what to do about it."""
         revision, soak = request.target.revision, request.plan.soak
-        if not samples.blocks:
+        if not scraped(samples.blocks):
             broken = f" ({samples.broken[-1]})" if samples.broken else ""
             return f"no metrics of {revision}{broken}: look at its scrape in Prometheus"
         seen = requests_in(samples.blocks)

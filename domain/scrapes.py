@@ -58,12 +58,13 @@ class Faults:
 
     def __init__(self) -> None:
         self.named: list[Broken] = []
-        self.stretches: list[tuple[float, float]] = []
+        self.stretches: list[tuple[float, float, Broken]] = []
 
     def at(self, series: Series, what: str, time: float) -> None:
         """One scrape is broken."""
-        self.named.append(_broken(series, what, time))
-        self.stretches.append((time, time))
+        fault = _broken(series, what, time)
+        self.named.append(fault)
+        self.stretches.append((time, time, fault))
 
     def throughout(self, series: Series, what: str) -> None:
         """The whole series is broken."""
@@ -76,11 +77,12 @@ class Faults:
     def everything(self, fault: Broken) -> None:
         """No block of this window can be trusted."""
         self.named.append(fault)
-        self.stretches.append((-math.inf, math.inf))
+        self.stretches.append((-math.inf, math.inf, fault))
 
-    def spoil(self, start: float, end: float) -> bool:
-        """Whether a block over `(start, end]` must be left out."""
-        return any(first <= end and last > start for first, last in self.stretches)
+    def spoiling(self, start: float, end: float) -> Broken | None:
+        """Why a block over `(start, end]` must be left out, by the latest; None: it need not."""
+        found = [fault for first, last, fault in self.stretches if first <= end and last > start]
+        return max(found, key=lambda fault: fault.at, default=None)
 
 
 def by_pod(

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from domain.arm_readings import Arm, ArmReading
+from domain.blocks import ARMS
 from domain.scrapes import Broken, Series, moment
 
-ARMS = ("canary", "stable")
 # A rehearsal clock makes scrapes so short that a busy machine alone is later.
 SHORTEST_PATIENCE = timedelta(seconds=10)
 

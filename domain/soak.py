@@ -67,12 +67,17 @@ def requests_in(blocks: Iterable[Block]) -> int:
     return counted(blocks).get(ERRORS, NONE).requests
 
 
+def scraped(blocks: Iterable[Block]) -> tuple[Block, ...]:
+    """The blocks in which the revision's pods were scraped; of the others only restarts tell."""
+    return tuple(block for block in blocks if "canary" not in block.dark.get(ERRORS, ()))
+
+
 def known_time(blocks: Iterable[Block]) -> timedelta:
     """Time of which scrapes tell: a block that bridges an outage of the source tells of none.
 
     Its counts are judged all the same.
     """
-    lengths = (block.end - block.start for block in blocks)
+    lengths = (block.end - block.start for block in scraped(blocks))
     return sum((length for length in lengths if length <= LONGEST_GAP), NOTHING)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import (
     AwareDatetime,
@@ -14,6 +14,8 @@ from pydantic import (
     NonNegativeInt,
     model_validator,
 )
+
+ArmName = Literal["canary", "stable"]
 
 
 class Counts(BaseModel):
@@ -97,7 +99,9 @@ class Pods(BaseModel):
 class Block(BaseModel):
     """Counts per metric over `(start, end]`; a metric that is absent had no data in it.
 
-    `histograms` and `pods` tell more of the same time, where the source has it.
+    `histograms` and `pods` tell more of the same time, where the source has it. `dark` are, per
+    metric, the arms of which nothing was scraped in it: their counts are not 0 but unknown.
+    `spoiled` is why nothing of the block can be used.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -107,11 +111,15 @@ class Block(BaseModel):
     counts: dict[str, Counts] = Field(default_factory=dict)
     histograms: dict[str, Histogram] = Field(default_factory=dict)
     pods: Pods | None = None
+    dark: dict[str, tuple[ArmName, ...]] = Field(default_factory=dict)
+    spoiled: str = ""
 
     @model_validator(mode="after")
     def _spans_time(self) -> Self:
         if self.end <= self.start:
             raise ValueError(f"block ends at {self.end}, not after its start {self.start}")
+        if self.spoiled and self.counts:
+            raise ValueError(f"block {self.named()} is spoiled and has counts")
         return self
 
     def named(self) -> str:
