@@ -118,7 +118,7 @@ def _extension(case: Case) -> Judgement | None:
         return None
     needed = time_needed(case)
     reachable = needed is not None and case.elapsed + needed <= case.rules.last_deadline
-    return _gather(case) if reachable or case.unseen() or case.objections() else None
+    return _gather(case) if reachable or case.objections() else None
 
 
 def _quiet(case: Case) -> Judgement | None:
