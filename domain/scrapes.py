@@ -106,7 +106,7 @@ def by_pod(
         # min and max overlook NaN, a sum does not.
         if not (min(values) >= 0 and sum(values) <= LARGEST_COUNT):
             for time, value in item.points:
-                if not _is_count(value):
+                if not is_count(value):
                     faults.at(item, f"value {value:g} is not a count", time)
         pods.setdefault(item.pod, []).append(item)
     yield from pods.items()
@@ -116,7 +116,8 @@ def _rise(times: tuple[float, ...]) -> bool:
     return all(map(lt, times, times[1:]))
 
 
-def _is_count(value: float) -> bool:
+def is_count(value: float) -> bool:
+    """Whether a counter can have this value; NaN is in no range."""
     return 0 <= value <= LARGEST_COUNT
 
 
@@ -168,11 +169,11 @@ def differences(
         first = bisect_left(item.points, (counted,))
         if first > 0:
             before = item.points[first - 1]
-            previous = before if _is_count(before[1]) else None
+            previous = before if is_count(before[1]) else None
         else:
             previous = _base(targets.get(target_of(item), []), item.points[0][0], born)
         for time, value in item.points[first:]:
-            if not _is_count(value):
+            if not is_count(value):
                 previous = None
                 continue
             if previous is not None and previous[0] >= change:

@@ -205,6 +205,13 @@ def test_a_step_of_spoiled_blocks_alone_is_no_data_and_never_no_traffic() -> Non
     assert one.sentence.endswith(f"; the only block could not be used: {WHY}")
 
 
+def test_one_spoiled_block_makes_no_silence_of_a_metric_that_is_only_late() -> None:
+    one = [block(index, {"errors": counts(1, 0, 9, 0)}) for index in range(5)]
+    assert judged(after([spoiled(0), *one[1:]], SHORT), SHORT).reason is Reason.gathering
+    late = judge(after([spoiled(0), *one[1:]], SHORT), SHORT, 6 * LENGTH)
+    assert late.reason is Reason.no_traffic
+
+
 def test_a_new_step_counts_its_own_blocks() -> None:
     state = next_step(after([clean(0), spoiled(1)]), SINCE + 2 * LENGTH)
     state = observe(observe(state, RULES, spoiled(2)), RULES, clean(3))
