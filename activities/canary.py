@@ -31,7 +31,7 @@ from domain.observed import (
 )
 from domain.records import Record
 from domain.samples import Span
-from domain.steps import Observation, ObserveStep, PersonsPromotion
+from domain.steps import Observation, ObserveStep, PersonsPromotion, RefusedPromotion
 
 SHORTEST_POLL = timedelta(milliseconds=250)
 LONGEST_POLL = timedelta(seconds=5)
@@ -121,12 +121,18 @@ class Canary:
                 await asyncio.sleep(pause)
 
     @activity.defn
-    async def record_promotion(self, request: PersonsPromotion) -> RecordReference:
+    async def record_promotion(
+        self, request: PersonsPromotion
+    ) -> RecordReference | RefusedPromotion:
         """Keep who promoted a held step, and why, beside what the judge had seen.
 
-        Raises PermanentFailure where nobody who may has signed just that.
+        A promote that has expired since it was said, or whose sender may no more, is refused;
+        raises PermanentFailure where nobody has signed just that.
         """
-        await self._gatekeeper.admit_promotion(request)
+        # Temporal's own time, not the workflow's word; a registry's outage makes nothing expire.
+        why = await self._gatekeeper.admit_promotion(request, activity.info().scheduled_time)
+        if why is not None:
+            return RefusedPromotion(why=why)
         person = request.accepted
         told = f"promoted by {person.principal}: {person.command.statement.reason}"
         kind = f"promotion-{request.weight}{'-watch' if request.watch else ''}"

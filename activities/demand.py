@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 
 from clients.cluster import Cluster
 from domain import labels
+from domain.drain import SCRAPES_OF_SILENCE, is_silent
 from domain.errors import ReleaseError
 from domain.metrics.measure import Measure
-from domain.metrics.source import Asked, MetricSource, Survey, Surveyed
+from domain.metrics.source import Asked, MetricSource, Proxied, Survey, Surveyed
 from domain.metrics.templates import OTEL_HTTP
 from domain.samples import SILENT_INTERVALS, Arm, Samples, Span, sample
-
-SCRAPES_OF_SILENCE = 2
+from domain.silence import needs_proxies
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,29 @@ class Demand:
             # No block can close yet: the source need not be asked.
             return Samples(blocks=(), broken=(), until=span.after)
         read = await asyncio.gather(*(self.selected(pods, seen, measure) for pods in arms))
+        read = await self._beside_proxies(list(read), canary.name, seen)
         # Thousands of series take a tenth of a second: heartbeats and others go on meanwhile.
         slowest = slow_above if measure.tells_slow else None
         return await asyncio.to_thread(sample, read[0], read[1] if stable else None, seen, slowest)
+
+    async def _beside_proxies(self, arms: list[Arm], name: str, span: Span) -> list[Arm]:
+        """Of a Service that nobody asked yet, proxies that are scraped have no series: 0 requests.
+
+        Which proxies there are and when they were scraped, other Services' series tell.
+        """
+        first, source = arms[0], self._source
+        if not isinstance(source, Proxied) or not needs_proxies(arms, span.after):
+            return arms
+        up = await source.proxies(
+            Asked(
+                arm=name,
+                namespace=self._cluster.namespace,
+                pods=first.started,
+                measure=first.measure,
+                span=span,
+            )
+        )
+        return [replace(first, up=up), *arms[1:]]
 
     @property
     def lag(self) -> timedelta:
@@ -83,24 +103,17 @@ class Demand:
         """The span until where the source knows everything by now."""
         return replace(span, until=span.until - self._source.lag)
 
-    async def is_silent(self, revision: str, since: datetime) -> bool:
-        """No user request since `since`, seen in two scrapes at least; unknown is not silent.
-
-        Silence is told by series of requests alone: what has none may be measured otherwise.
-        """
+    async def is_silent(self, revision: str, since: datetime, measure: Measure = OTEL_HTTP) -> bool:
+        """No user request since `since`; of what a source does not tell nothing is known."""
         now = datetime.now(UTC)
         if now - since < SCRAPES_OF_SILENCE * self.scrape + self._source.lag:
             return False
         span = self.answered(Span.following(since, since, now, self.scrape))
         try:
-            arm = await self.arm(revision, span)
+            arm = await self.arm(revision, span, measure)
         except ReleaseError:
             return False
-        if not arm.requests:
-            return False
-        samples = await asyncio.to_thread(sample, arm, None, span)
-        counts = [block.counts["errors"] for block in samples.blocks if "errors" in block.counts]
-        return len(counts) >= SCRAPES_OF_SILENCE and not any(c.canary_requests for c in counts)
+        return await asyncio.to_thread(is_silent, arm, span)
 
     async def arm(self, revision: str, span: Span, measure: Measure = OTEL_HTTP) -> Arm:
         """One revision's series; an empty arm when it has no pods."""

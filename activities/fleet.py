@@ -15,7 +15,10 @@ from activities.route import Route
 from activities.service_objects import ensure_service_object
 from clients.cluster import Cluster
 from domain import labels
+from domain.drain import note_of, noted_measure
 from domain.errors import Conflict, PermanentFailure, TransientFailure
+from domain.metrics.measure import Measure
+from domain.metrics.plan import MetricsPlan
 from domain.records import Record
 from domain.revision import Manifest, RevisionObjects
 from domain.rollout import Rollout, RolloutPhase, rollout
@@ -42,8 +45,12 @@ class Fleet:
         self._route = route
         self._demand = demand
 
-    async def create(self, revision: RevisionObjects, replicas: int, release_id: str) -> bool:
+    async def create(
+        self, revision: RevisionObjects, replicas: int, release_id: str, metrics: MetricsPlan
+    ) -> bool:
         """Create a revision's objects; True when the same revision lay there already.
+
+        `metrics`, of its verified plan, is noted for whoever retires it.
 
         Raises PermanentFailure when an object of that name has another content.
         """
@@ -56,6 +63,8 @@ class Fleet:
                 **wanted["metadata"].get("annotations", {}),
                 labels.RELEASE: release_id,
             }
+            if manifest["kind"] == "Deployment":
+                wanted["metadata"]["annotations"][labels.METRICS] = note_of(metrics)
             try:
                 await self._cluster.create(wanted)
             except Conflict:
@@ -153,13 +162,14 @@ class Fleet:
         """Scale a revision to zero, if nobody is sent to it and somebody else serves.
 
         Returns False when it has no replicas already; raises PermanentFailure when it is still
-        reachable. Waits for silence: no request seen, or the drain deadline.
+        reachable. Waits for silence: no request seen by what its plan counts, or the drain
+        deadline.
         """
         deployment = await self._cluster.read("Deployment", revision)
         if deployment is None or deployment["spec"].get("replicas", 1) == 0:
             return False
         await self._refuse_if_reachable(service, revision)
-        await self._await_silence(revision, drain)
+        await self._await_silence(revision, noted_measure(deployment), drain)
         # The wait may have been long: an autoscaler, or somebody with a route, was busy meanwhile.
         await self._refuse_if_reachable(service, revision)
         deployment = await self._deployment(revision)
@@ -209,12 +219,17 @@ class Fleet:
         for backend in split.backends if split else ():
             await self.require_carrying(backend.revision, backend.weight, revision)
 
-    async def _await_silence(self, revision: str, drain: timedelta) -> None:
+    async def _await_silence(
+        self, revision: str, measure: Measure | None, drain: timedelta
+    ) -> None:
         """Wait until nobody asks, `drain` at most, however many attempts that takes."""
         wait = _draining(revision, drain)
+        if measure is None:
+            told = "the annotation %s of %s cannot be read: only the drain's deadline ends its wait"
+            activity.logger.warning(told, labels.METRICS, revision)
         async with heartbeats(wait):
             while (left := wait.deadline - datetime.now(UTC)) > timedelta(0):
-                if await self._demand.is_silent(revision, wait.since):
+                if measure and await self._demand.is_silent(revision, wait.since, measure):
                     return
                 pause = min(left, max(FIRST_POLL, self._demand.scrape))
                 await asyncio.sleep(pause.total_seconds())

@@ -49,12 +49,16 @@ class Gatekeeper:
             await self._approved(target, bundle, policy)
         return bundle
 
-    async def admit_promotion(self, request: PersonsPromotion) -> None:
-        """Raise PermanentFailure unless a person signed a promote of just this hold, and may."""
+    async def admit_promotion(self, request: PersonsPromotion, asked_at: datetime) -> str | None:
+        """Why whoever signed may not promote at `asked_at` (any more); None when it counts.
+
+        Raises PermanentFailure where nobody signed a promote of just this hold.
+        """
         await self.admit(request.target)
         evidence = await self._evidence(request.target)
         policy, _ = await self._policy.fetch()
-        _really_promoted(request, policy, evidence.change)
+        principal = _promoter(request, policy)
+        return refusal(request.accepted.command, policy, principal, evidence.change, asked_at)
 
     async def recognise(self, target: RevisionRequest) -> Bundle:
         """The bundle of a request to this environment, whoever may have approved it."""
@@ -161,7 +165,8 @@ def _still_good(
         raise PermanentFailure(f"the approval by {principal} does not count: {why}")
 
 
-def _really_promoted(request: PersonsPromotion, policy: Policy, change: Change) -> None:
+def _promoter(request: PersonsPromotion, policy: Policy) -> str:
+    """Who signed a promote of just this hold; PermanentFailure when nobody has."""
     accepted, held = request.accepted, request.held
     command, statement = accepted.command, accepted.command.statement
     principal = signer(command, policy)
@@ -178,6 +183,4 @@ def _really_promoted(request: PersonsPromotion, policy: Policy, change: Change) 
         raise PermanentFailure(
             f"the promote by {principal} is of {held.name}, not of {phase} {request.weight} %"
         )
-    why = refusal(command, policy, principal, change, accepted.at)
-    if why is not None:
-        raise PermanentFailure(f"the promote by {principal} does not count: {why}")
+    return principal

@@ -69,7 +69,9 @@ class Revisions:
         objects = await self._blueprint.of(bundle, target.bundle)
         serving = await serving_pods(self._fleet, target)
         replicas = needed(target, objects, request.weight, serving)
-        adopted = await self._fleet.create(objects, replicas, target.release_id)
+        adopted = await self._fleet.create(
+            objects, replicas, target.release_id, bundle.plan.metrics
+        )
         if adopted:
             await self._fleet.size(objects.name, replicas)
         state = await self._fleet.await_ready(objects.name, replicas)

@@ -17,7 +17,8 @@ from domain.errors import PermanentFailure, TransientFailure
 from domain.quantities import format_duration
 from domain.rollout import pod_problem
 from domain.samples import Samples, Span
-from domain.soak import NOTHING, SoakWindow, known_time, problem_of, requests_in
+from domain.soak import SoakWindow, known_time, problem_in, requests_in
+from domain.soak_windows import NOTHING, Finding, counted
 from domain.steps import EarnWindow
 
 # Temporal's timers may be late by a second; what is shorter is slept here.
@@ -47,13 +48,13 @@ class Soak:
         The answer may be shorter or longer than was asked: it ends with a scrape.
         """
         if (drift := await self._drift.of(request.target)) is not None:
-            return _bad(request, f"drift: {drift}", drift)
+            return _bad(request, f"drift: {drift}", finding=Finding.DRIFT, drift=drift)
         await _until(self._time_to_fill(request), request)
         if self._may_fill(request) and (problem := await self._fill(request)) is not None:
-            return _bad(request, problem)
+            return _bad(request, problem, finding=Finding.PROBE)
         await _until(_end(request), request)
         if (problem := await self._pods(request)) is not None:
-            return _bad(request, problem)
+            return _bad(request, problem, finding=Finding.PODS)
         return await self._judged(request)
 
     def _time_to_fill(self, request: EarnWindow) -> datetime:
@@ -105,8 +106,9 @@ class Soak:
         """The window from its start to its last scrape; what follows is the next window's."""
         late, patience = datetime.now(UTC) - _end(request), self._patience
         samples = await self._samples(request, _end(request) + min(late, patience))
-        if (problem := problem_of(samples.blocks, request.plan.limits)) is not None:
-            return _bad(request, problem)
+        counts, known = counted(samples.blocks), known_time(samples.blocks)
+        if (problem := problem_in(counts, request.plan.limits)) is not None:
+            return _bad(request, problem, finding=Finding.LIMITS, counts=counts, known=known)
         lacking = self._lacking(request, samples)
         if lacking and late < patience and (request.plan.soak.probe or not samples.blocks):
             raise NotYet(f"not yet: {lacking}", self._demand.scrape)
@@ -115,13 +117,16 @@ class Soak:
             if late < patience:
                 raise NotYet(f"no scrape since {samples.until:%T}", self._demand.scrape)
             length = request.length
+        told: dict[str, object] = {"counts": counts, "known": known}
         if lacking:
             length = max(length, request.length + min(late, patience))
-            return _window(request, length, healthy=False, unknown=length, sentence=lacking)
+            finding = Finding.QUIET if samples.blocks else Finding.SILENT
+            told |= {"healthy": False, "unknown": length, "sentence": lacking, "finding": finding}
+            return _window(request, length, **told)
         seen = requests_in(samples.blocks)
-        told = f"healthy: {seen} requests" if seen else "healthy: no request, its pods were watched"
-        unknown = max(length - known_time(samples.blocks), NOTHING)
-        return _window(request, length, healthy=True, unknown=unknown, sentence=told)
+        said = f"healthy: {seen} requests" if seen else "healthy: no request, its pods were watched"
+        told |= {"healthy": True, "unknown": max(length - known, NOTHING), "sentence": said}
+        return _window(request, length, **told, finding=Finding.HEALTHY)
 
     def _lacking(self, request: EarnWindow, samples: Samples) -> str:
         """Why nothing can be said of the window, with what to do about it."""
@@ -168,11 +173,11 @@ def _end(request: EarnWindow) -> datetime:
     return request.starts_at + request.length
 
 
-def _bad(request: EarnWindow, sentence: str, drift: str = "") -> SoakWindow:
+def _bad(request: EarnWindow, sentence: str, **said: object) -> SoakWindow:
     """The window as far as it has come."""
     age = datetime.now(UTC) - request.starts_at
     length = min(max(age, NOTHING), request.length)
-    return _window(request, length, healthy=False, sentence=sentence, drift=drift)
+    return _window(request, length, healthy=False, sentence=sentence, **said)
 
 
 def _window(request: EarnWindow, length: timedelta, **said: object) -> SoakWindow:

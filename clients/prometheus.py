@@ -26,6 +26,7 @@ from domain.metrics.measure import ArmLabel
 from domain.metrics.places import PrometheusPlace
 from domain.metrics.source import Asked, Survey
 from domain.samples import SERIES_LIMIT, Arm, Series
+from domain.scrapes import scrape_times
 
 __all__ = ["CALL_TIMEOUT_FACTOR", "REQUEST_TIMEOUT", "Matches", "Prometheus", "selector"]
 
@@ -175,6 +176,26 @@ class Prometheus:
             elsewhere={pod: name for pod, name in found.items() if name != asked.namespace},
         )
 
+    async def proxies(self, asked: Asked) -> tuple[Series, ...]:
+        """When proxies were scraped, told by what they count of other Services there."""
+        measure = asked.measure
+        if measure.arm is None:
+            return ()
+        whole: Matchers = {} if measure.requests else {"le": "+Inf"}
+        told = {**_of_any_service(measure.arm, asked), **measure.where, **whole}
+        found = await self.raw_series(
+            measure.counted,
+            told,
+            asked.span.until,
+            asked.span.window,
+            (self._place.pod_label, "instance"),
+        )
+        return tuple(
+            Series(pod, {"job": job, "instance": instance}, tuple((time, 1.0) for time in times))
+            for pod, targets in scrape_times(found, ()).items()
+            for (job, instance), times in targets.items()
+        )
+
     async def raw_series(
         self,
         metric: str,
@@ -272,8 +293,16 @@ class Prometheus:
 
 
 def _of_service(proxied: ArmLabel, asked: Asked) -> Matchers:
+    return _of_services(proxied, asked, proxied.expression(asked.namespace, asked.arm))
+
+
+def _of_any_service(proxied: ArmLabel, asked: Asked) -> Matchers:
+    return _of_services(proxied, asked, proxied.of_any(asked.namespace))
+
+
+def _of_services(proxied: ArmLabel, asked: Asked, expression: str) -> Matchers:
     inside = {proxied.namespace: asked.namespace} if proxied.namespace else {}
-    return {**inside, proxied.label: Matches(proxied.expression(asked.namespace, asked.arm))}
+    return {**inside, proxied.label: Matches(expression)}
 
 
 def _parts(asked: Asked) -> list[list[str]]:

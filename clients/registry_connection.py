@@ -139,6 +139,8 @@ class RegistryConnection:
         self._check_realm(realm, call)
         with connection_failures(subject, realm):
             async with await self._ask_token(realm, challenge, login) as response:
+                if 300 <= response.status < 400:
+                    raise _redirected(response, subject)
                 if response.status != 200:
                     raise await _failure(response, call)
                 body = await _read_bounded(response, _TOKEN_BYTES, subject)
@@ -151,6 +153,7 @@ class RegistryConnection:
     async def _ask_token(
         self, realm: str, challenge: Challenge, login: Login | None
     ) -> aiohttp.ClientResponse:
+        # A form holds the identity token: by a redirect it would be sent to another server.
         if login and login.identity_token:
             form = {
                 "grant_type": "refresh_token",
@@ -158,9 +161,11 @@ class RegistryConnection:
                 "client_id": "tidegate",
                 **challenge.token_form,
             }
-            return await self._http().post(realm, data=form)
+            return await self._http().post(realm, data=form, allow_redirects=False)
         headers = {"Authorization": login.basic} if login else {}
-        return await self._http().get(realm, params=challenge.token_query, headers=headers)
+        return await self._http().get(
+            realm, params=challenge.token_query, headers=headers, allow_redirects=False
+        )
 
     def _check_realm(self, realm: str, call: Call) -> None:
         # A password must not travel in the clear unless this registry is configured to do so.
@@ -186,6 +191,14 @@ class RegistryConnection:
                 ),
             )
         return self._session
+
+
+def _redirected(response: aiohttp.ClientResponse, subject: str) -> PermanentFailure:
+    there = response.headers.get("Location", "nowhere").partition("?")[0]
+    return PermanentFailure(
+        f"{subject}: it redirects to {there}, and no credentials are sent there; name the token "
+        "server that answers itself in the registry's configuration (its realm)"
+    )
 
 
 async def _failure(response: aiohttp.ClientResponse, call: Call) -> Exception:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import requests
 from requests.auth import AuthBase, _basic_auth_str
@@ -77,17 +77,8 @@ class SourceConnection:
         return f"{self.system} at {self.url}"
 
     async def json(self, path: str, parameters: Mapping[str, str], asked: str) -> Any:
-        """The JSON that `path` answers; a redirect is refused, credentials would follow it."""
-
-        def get() -> Any:
-            answer = self.get(path, parameters)
-            if answer.is_redirect:
-                # To where one logs in, or where the source has moved to.
-                location = f"it redirects to {answer.headers['Location']}"
-                self.wrong_shape(asked, location, kind=NoAccess)
-            return answer.json()
-
-        return await self.call(asked, get)
+        """The JSON that `path` answers."""
+        return await self.call(asked, lambda: self.get(path, parameters).json())
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> requests.Response:
         """One request, in this thread."""
@@ -125,11 +116,9 @@ class SourceConnection:
         except (KeyError, TypeError, json.JSONDecodeError) as error:
             self.wrong_shape(asked, f"it lacks data.result ({self._told(error)})")
 
-    def wrong_shape(
-        self, asked: str, what: str, kind: type[PermanentFailure] = PermanentFailure
-    ) -> NoReturn:
+    def wrong_shape(self, asked: str, what: str) -> NoReturn:
         """Refuse an answer that is not what the source's protocol says."""
-        raise kind(
+        raise PermanentFailure(
             f"the answer of {self.url} to {_shortened(asked)} is not raw samples:"
             f" {self._secrets.hidden(what)}; check that the url is that of a"
             f" {self.system} API and the metric a counter or classic histogram"
@@ -142,8 +131,10 @@ class SourceConnection:
     def _translate_status(self, response: requests.Response, **_: object) -> None:
         """Called by requests on every response, before a library turns it into one string."""
         status = response.status_code
-        if status < 300 or response.is_redirect:
+        if status < 300:
             return
+        if response.is_redirect:
+            self._refuse_redirect(response)
         why = self._secrets.hidden(_why(response))
         said = f"{self.said} answered {status} to {self._asked(response)}: {why}"
         if status in {408, 429} or status >= 500 or _a_store_is_down(response):
@@ -158,6 +149,16 @@ class SourceConnection:
             # As VictoriaMetrics refuses a path that it has not.
             advice[400] = f"correct the query in the plan, or the url if it is no {self.system} API"
         raise PermanentFailure(f"{said}; {advice.get(status, 'correct the query in the plan')}")
+
+    def _refuse_redirect(self, response: requests.Response) -> NoReturn:
+        """Raised before a library follows: credentials would go along, a login page be data."""
+        response.close()
+        there = self._secrets.hidden(_redirected(response))
+        raise NoAccess(
+            f"{self.said} redirects to {there} when asked for {self._asked(response)}, and nothing"
+            f" is sent there; make the url that of the {self.system} API itself, and check the"
+            " credentials if the other is a login page"
+        )
 
     def _asked(self, response: requests.Response) -> str:
         address = urlsplit(response.url)
@@ -216,6 +217,17 @@ class _Secrets(AuthBase):
 def _a_store_is_down(response: requests.Response) -> bool:
     """Thanos tells by 422 and a gRPC code that a part of it does not answer."""
     return response.status_code == 422 and _STORE_DOWN.search(response.text) is not None
+
+
+def _redirected(response: requests.Response) -> str:
+    """Where to, without what only the other server need know: its query may hold a token."""
+    location = response.headers["Location"]
+    try:
+        parts = urlsplit(urljoin(response.url, location))
+    except ValueError:
+        return location.partition("?")[0][:MESSAGE_LENGTH]
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host, query="", fragment="").geturl()[:MESSAGE_LENGTH]
 
 
 def _shortened(asked: str) -> str:

@@ -263,12 +263,13 @@ def _refuse_impossible(scrapes: Mapping[tuple[str, float], Scrape], faults: Faul
 def seen_pods(arms: Sequence[Arm]) -> list[Times]:
     """When each pod of each arm was scraped, by what scraped it.
 
-    Proxies serve both arms: what one arm's series tell of a proxy is true of it in the other.
+    Proxies serve both arms: what one arm's series tell of a proxy is true of it in the other, and
+    `up` tells of those that have none of either.
     """
     if arms[0].measure.arm is None:
         return [scrape_times(_used(arm), arm.up) for arm in arms]
     together: Iterable[Series] = [one for arm in arms for one in _used(arm)]
-    shared = scrape_times(together, ())
+    shared = scrape_times(together, [one for arm in arms for one in arm.up])
     return [shared for _ in arms]
 
 

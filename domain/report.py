@@ -11,6 +11,7 @@ from domain.bundle import BundleReference, RecordReference
 from domain.judge.counts import Counts
 from domain.records import Record
 from domain.release import StageRecord
+from domain.soak_windows import SoakStretch
 from domain.trace import Trace
 
 
@@ -35,7 +36,10 @@ class Weight(Record):
 
 
 class SoakClock(Record):
-    """Earned time beside elapsed time; `planned` is the goal before a rehearsal clock."""
+    """Earned time beside elapsed time; `planned` is the goal before a rehearsal clock.
+
+    `stretches` are its windows; records of older versions have none.
+    """
 
     goal: timedelta
     earned: timedelta
@@ -50,6 +54,7 @@ class SoakClock(Record):
     unknown: timedelta
     drift: str = ""
     skipped: str = ""
+    stretches: tuple[SoakStretch, ...] = ()
 
 
 class Usage(Record):
@@ -111,4 +116,9 @@ class Report(Record):
     @property
     def differs(self) -> bool:
         """Whether a verdict is not what its blocks say."""
-        return any(trace.differences for trace in self.traces)
+        return any(trace.differences for trace in self.traces if trace.as_of is None)
+
+    @property
+    def running(self) -> Trace | None:
+        """The step that is being judged, up to now; None where there is none, or none known."""
+        return next((trace for trace in self.traces if trace.as_of is not None), None)

@@ -130,7 +130,7 @@ def _of_records(sources: Sources, steps: Sequence[Step]) -> dict[str, object]:
 
 
 def _steps(traces: Sequence[Trace]) -> tuple[Step, ...]:
-    ordered = sorted(traces, key=lambda one: (one.since, one.judged_at, one.record.digest))
+    ordered = sorted(traces, key=lambda one: one.order)
     steps: list[Step] = []
     for (since, weight), group in groupby(ordered, key=lambda one: (one.since, one.weight)):
         found = tuple(group)
@@ -236,6 +236,7 @@ def _soak(
         unknown=progress.unknown,
         drift=progress.drift,
         skipped=skipped,
+        stretches=progress.stretches,
     )
 
 
@@ -268,7 +269,7 @@ def _missing(sources: Sources, release: str, steps: Sequence[Step]) -> list[str]
     if others - {release}:
         named = ", ".join(sorted(others - {release}))
         notes.append(f"the same bundle was released at other times too: {named}")
-    stored = {trace.record.digest for step in steps for trace in step.traces}
+    stored = {t.record.digest for step in steps for t in step.traces if t.record is not None}
     for verdict in sources.state.verdicts if sources.state else ():
         if verdict.record is None or verdict.record.digest not in stored:
             notes.append(
@@ -277,7 +278,8 @@ def _missing(sources: Sources, release: str, steps: Sequence[Step]) -> list[str]
             )
     for trace in (trace for step in steps for trace in step.traces):
         if trace.problem:
-            notes.append(f"{trace.weight} %: {trace.verdict}: {trace.problem}")
+            said = trace.verdict if trace.as_of is None else "running"
+            notes.append(f"{trace.weight} %: {said}: {trace.problem}")
     now = sources.state.weight if sources.state and not sources.state.is_over else 0
     if now and (not steps or steps[-1].weight != now):
         notes.append(f"production is at {now} % now: a step's blocks are stored with its verdict")

@@ -5,6 +5,7 @@ No block can close then, so nothing is judged by it; here it gets its sentence.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
@@ -30,6 +31,17 @@ def silences(
         yield from _of_arm(name, arm, reading, until - patience)
 
 
+def needs_proxies(arms: Sequence[Arm], after: datetime) -> bool:
+    """Whether only other Services tell when proxies were scraped: of these they have nothing yet.
+
+    What is first seen after `after` (the end of the last block) was 0 at the scrape before.
+    """
+    if arms[0].measure.arm is None or not arms[0].started:
+        return False
+    points = [one.points[0][0] for arm in arms for one in arm.requests if one.points]
+    return min(points, default=math.inf) > after.timestamp()
+
+
 def _of_arm(name: str, arm: Arm, reading: ArmReading, least: datetime) -> Iterator[Broken]:
     metric = arm.measure.counted
     scraped = [times[-1] for pod, times in reading.times.items() if pod in reading.measured]
@@ -37,7 +49,14 @@ def _of_arm(name: str, arm: Arm, reading: ArmReading, least: datetime) -> Iterat
         what = f"no pod of the {name} was scraped since: look at its targets in the source"
         yield Broken("", metric, what, moment(max(scraped)))
     old = sorted(pod for pod, created in arm.started.items() if created < least)
-    if not scraped and old:
+    if not scraped and old and arm.measure.arm is not None:
+        what = (
+            f"no proxy has a series of the {name}'s Service, nor one of another Service of its"
+            " namespace: whether proxies are scraped is not known; let the source scrape them,"
+            " correct metrics in the plan, or send the service a request"
+        )
+        yield Broken("", metric, what, arm.started[old[0]])
+    elif not scraped and old:
         what = (
             f"none came since then of {old[0]} or another pod of the {name}, and no `up`: let the"
             " source scrape them, or correct metrics in the plan"

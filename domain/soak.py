@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from math import exp, lgamma, log, log1p
 
+from pydantic import Field
+
 from domain.canary import ERRORS, RESTARTS, SLOW, SLOW_SHARE
-from domain.judge.counts import Block, Counts
+from domain.judge.counts import Block
 from domain.plan import Limits
 from domain.quantities import format_duration, format_share
 from domain.records import Record
 from domain.soak_plan import SoakPlan
-
-NOTHING = timedelta(0)
-
+from domain.soak_windows import (
+    LONGEST_SENTENCE,
+    NOTHING,
+    Brief,
+    Counted,
+    Finding,
+    SoakStretch,
+    counted,
+    kept,
+)
 
 # A window is unhealthy when a version just at its limit would look so bad in 1 of 100 windows.
 CHANCE = 0.01
 # Scrapes may be a minute apart and one or two of them missing.
 LONGEST_GAP = timedelta(minutes=3)
+NONE = Counted(0, 0)
 
 
 def exceeds(requests: int, bad: int, limit: float) -> bool:
@@ -38,24 +48,23 @@ def exceeds(requests: int, bad: int, limit: float) -> bool:
     return 1 - below < CHANCE
 
 
-def problem_of(blocks: Iterable[Block], limits: Limits) -> str | None:
-    """Why a window of these blocks was unhealthy: restarts, errors or slow requests; or None."""
-    total = _total(blocks)
-    if restarts := total.get(RESTARTS, Counts()).canary_bad:
+def problem_in(total: Mapping[str, Counted], limits: Limits) -> str | None:
+    """Why a window with these counts was unhealthy: restarts, errors or slow requests; or None."""
+    if restarts := total.get(RESTARTS, NONE).bad:
         return f"{restarts} container restarts"
     for metric, limit in ((ERRORS, limits.errors), (SLOW, SLOW_SHARE)):
-        seen = total.get(metric, Counts())
-        if exceeds(seen.canary_requests, seen.canary_bad, limit):
+        requests, bad = total.get(metric, NONE)
+        if exceeds(requests, bad, limit):
             return (
-                f"{seen.canary_bad} of {seen.canary_requests} requests {metric} "
-                f"({format_share(round(seen.canary_rate, 4))}, limit {format_share(limit)})"
+                f"{bad} of {requests} requests {metric} "
+                f"({format_share(round(bad / requests, 4))}, limit {format_share(limit)})"
             )
     return None
 
 
 def requests_in(blocks: Iterable[Block]) -> int:
     """Requests that the revision's pods counted, those of kubelets and scrapes left out."""
-    return _total(blocks).get(ERRORS, Counts()).canary_requests
+    return counted(blocks).get(ERRORS, NONE).requests
 
 
 def known_time(blocks: Iterable[Block]) -> timedelta:
@@ -67,19 +76,12 @@ def known_time(blocks: Iterable[Block]) -> timedelta:
     return sum((length for length in lengths if length <= LONGEST_GAP), NOTHING)
 
 
-def _total(blocks: Iterable[Block]) -> dict[str, Counts]:
-    total: dict[str, Counts] = {}
-    for block in blocks:
-        for metric, counts in block.counts.items():
-            total[metric] = total.get(metric, Counts()) + counts
-    return total
-
-
-class SoakWindow(Record):
+class SoakWindow(Brief):
     """What one window of staging time said.
 
     Of its `length` nothing is `known` about `unknown`: no scrape came, or too few requests; that
-    earns nothing and costs nothing. `drift` names what of the revision is not its bundle's.
+    earns nothing and costs nothing. `drift` names what of the revision is not its bundle's. Where
+    counts decided, `counts` are by metric and `known` is the time of which scrapes tell.
     """
 
     length: timedelta
@@ -88,15 +90,30 @@ class SoakWindow(Record):
     unknown: timedelta = NOTHING
     bundle: str | None = None
     drift: str = ""
+    finding: Finding | None = None
+    counts: dict[str, Counted] = Field(default_factory=dict)
+    known: timedelta | None = None
 
     @property
     def is_unknown(self) -> bool:
         """Tell whether nobody can say how healthy it was."""
         return not self.healthy and self.unknown >= self.length
 
+    @property
+    def found(self) -> Finding:
+        """What it found, as far as workers of older versions say that."""
+        if self.finding is not None:
+            return self.finding
+        if self.healthy:
+            return Finding.HEALTHY
+        return Finding.UNKNOWN if self.is_unknown else Finding.UNHEALTHY
+
 
 class SoakProgress(Record):
-    """How much of the soak is earned; survives anything because it is a value in history."""
+    """How much of the soak is earned; survives anything because it is a value in history.
+
+    `stretches` are its windows; none where one of them was not kept (by older versions).
+    """
 
     goal: timedelta
     earned: timedelta = NOTHING
@@ -108,13 +125,33 @@ class SoakProgress(Record):
     unknown: timedelta = NOTHING
     bundle: str | None = None
     drift: str = ""
+    stretches: tuple[SoakStretch, ...] = ()
 
-    def add(self, window: SoakWindow, on_unhealthy: str) -> SoakProgress:
+    def add(
+        self, window: SoakWindow, on_unhealthy: str, starts_at: datetime | None = None
+    ) -> SoakProgress:
         """Count a window: healthy time is earned; unhealthy time pauses, resets or credits.
 
         What is not known earns nothing and costs nothing; drift, or a window of another bundle,
-        leaves nothing of what was earned.
+        leaves nothing of what was earned. With `starts_at` the window itself is kept.
         """
+        after = self._after(window, on_unhealthy)
+        if starts_at is None or sum(one.windows for one in self.stretches) != self.windows:
+            return after.with_(stretches=())
+        foreign = self._foreign(window)
+        stretch = SoakStretch(
+            since=starts_at,
+            length=window.length,
+            finding=Finding.DRIFT if foreign else window.found,
+            earned=after.earned,
+            unknown=window.unknown,
+            known=window.known,
+            counts=window.counts,
+            sentence="" if window.healthy else (foreign or window.sentence)[:LONGEST_SENTENCE],
+        )
+        return after.with_(stretches=kept((*self.stretches, stretch)))
+
+    def _after(self, window: SoakWindow, on_unhealthy: str) -> SoakProgress:
         seen = self.with_(
             elapsed=self.elapsed + window.length,
             windows=self.windows + 1,

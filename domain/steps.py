@@ -250,6 +250,12 @@ class PersonsPromotion(Record):
     observation: RecordReference | None
 
 
+class RefusedPromotion(Record):
+    """A promote that counted when it was said and no longer when it was to be stored, and why."""
+
+    why: str
+
+
 # --- approval ----------------------------------------------------------------------------------
 
 

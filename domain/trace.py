@@ -75,12 +75,14 @@ class Stretch(Record):
 class Trace(Record):
     """One stored verdict with the way to it; `differences` are to what was stored.
 
+    With `as_of` none is stored yet: it is the way so far, and has no `record`.
+
     `bars` are shares that roll back where they are not the limits: by what the old revision was.
 
     `problem` says why it could not be recomputed: then there are no points.
     """
 
-    record: RecordReference
+    record: RecordReference | None
     release_id: str
     service: str
     revision: str
@@ -106,6 +108,12 @@ class Trace(Record):
     silences: tuple[Stretch, ...] = ()
     differences: tuple[str, ...] = ()
     problem: str = ""
+    as_of: datetime | None = None
+
+    @property
+    def order(self) -> tuple[datetime, datetime, str]:
+        """By which a release's traces are sorted."""
+        return self.since, self.judged_at, str(self.record.digest) if self.record else ""
 
     @property
     def is_held(self) -> bool:
@@ -119,7 +127,7 @@ class Trace(Record):
 
 
 def trace(
-    record: ObservedBlocks, reference: RecordReference, earlier: Sequence[Block] | None
+    record: ObservedBlocks, reference: RecordReference | None, earlier: Sequence[Block] | None
 ) -> Trace:
     """Recompute an observation; `earlier` are the blocks of its chunks, None when some are lost."""
     plain = _told(record, reference)
@@ -132,7 +140,7 @@ def trace(
         return plain.with_(problem=f"it cannot be recomputed: {failure}")
 
 
-def _told(record: ObservedBlocks, reference: RecordReference) -> Trace:
+def _told(record: ObservedBlocks, reference: RecordReference | None) -> Trace:
     step, said = record.step, record.judgement
     return Trace(
         record=reference,

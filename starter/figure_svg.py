@@ -182,7 +182,7 @@ def power_of_ten(value: float) -> str:
 
 def _value(figure: Figure, value: float) -> str:
     if figure.percent:
-        return f"{100 * value:.3g} %"
+        return figure.share(value)
     is_decade = value > 0 and math.isclose(math.log10(value), round(math.log10(value)))
     return power_of_ten(value) if is_decade else f"{value:.3g}"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from starter.figures import HIGHEST, Curve, Dot, Figure, Look
+from starter.figures import HIGHEST, Curve, Dot, Figure
 from starter.markup import visible
 from starter.report_figures import number
 from starter.report_moments import clock_time
@@ -35,7 +35,7 @@ DOTTED = "┄"
 def lines(figure: Figure) -> Iterator[str]:
     """The figure's lines: its title, the steps, the curves, and what each reached."""
     yield figure.title
-    main = [curve for curve in figure.curves if curve.look is Look.MERGED]
+    main = [curve for curve in figure.curves if curve.look.decides]
     if main:
         yield from _canvas(figure, main[0])
         yield f"{'':{GUTTER}} {_times(figure)}"
@@ -72,12 +72,16 @@ def _canvas(figure: Figure, curve: Curve) -> Iterator[str]:
         letters = "".join(chr(BRAILLE + cell) if cell else " " for cell in cells[row])
         label = ""
         if row in named:
-            label = f"{named[row].value:g}"
+            label = _label(figure, named[row].value)
             letters = _worded(letters, named[row].words)
-        elif row in (0, ROWS - 1):
-            label = f"{figure.high if row == 0 else figure.low:g}"
+        elif row in (0, ROWS - 1) and not (figure.whole and row == 0):
+            label = _label(figure, figure.high if row == 0 else figure.low)
         yield f"{label:>{GUTTER}}│{letters}".rstrip()
     yield f"{'':{GUTTER}}└{'─' * columns}"
+
+
+def _label(figure: Figure, value: float) -> str:
+    return figure.share(value) if figure.whole else f"{value:g}"
 
 
 def _worded(letters: str, words: str) -> str:
@@ -150,7 +154,7 @@ def _reached(figure: Figure, curve: Curve) -> str:
     """The last and the highest value, and when a deciding threshold was first passed."""
     highest, last = max(dot.y for dot in curve.dots), curve.dots[-1].y
     if figure.percent:
-        return f"{100 * last:.3g} %, at most {100 * highest:.3g} %"
+        return f"{figure.share(last)}, at most {figure.share(highest)}"
     for threshold in figure.thresholds:
         if threshold.decides and highest >= threshold.value:
             at = next(dot for dot in curve.dots if dot.y >= threshold.value)

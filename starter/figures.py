@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby, pairwise
 from typing import NamedTuple
+
+from domain.quantities import format_duration
 
 # A panel is never narrower than this part of an even share, however short its step was.
 NARROWEST = 0.5
@@ -39,11 +41,17 @@ class Look(StrEnum):
     CANARY_BLOCKS = "canary-blocks"
     STABLE_BLOCKS = "stable-blocks"
     WEIGHT = "weight"
+    EARNED = "earned"
 
     @property
     def is_dotted(self) -> bool:
         """Whether its dots stand alone."""
         return self in (Look.CANARY_BLOCKS, Look.STABLE_BLOCKS)
+
+    @property
+    def decides(self) -> bool:
+        """Whether it is the one that reaches the thresholds: a terminal gives it most room."""
+        return self in (Look.MERGED, Look.EARNED)
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """Curves in one frame; `percent`: values are shares, else evidence on a logarithmic scale."""
+    """Curves in one frame; `percent`: values are shares, else evidence on a logarithmic scale.
+
+    `whole` is the time that a share of 1 stands for, where shares are told as time.
+    """
 
     key: str
     title: str
@@ -114,6 +125,7 @@ class Figure:
     high: float
     percent: bool
     table: Table
+    whole: timedelta | None = None
 
     def height(self, value: float) -> float:
         """How high a value stands, from 0 to 1; what is outside the frame is at its edge."""
@@ -123,6 +135,12 @@ class Figure:
             low, high = math.log10(self.low), math.log10(self.high)
             part = (math.log10(max(value, LOWEST)) - low) / (high - low)
         return min(max(part, 0.0), 1.0)
+
+    def share(self, value: float) -> str:
+        """A share in words: `2.5 %`, or so much time."""
+        if self.whole is None:
+            return f"{100 * value:.3g} %"
+        return format_duration(rounded(self.whole * value))
 
     def is_outside(self, value: float) -> bool:
         """Whether a value is drawn at the edge because it does not fit."""
@@ -148,6 +166,12 @@ def panels_of(
         panels.append(Panel(title, start, end, left, min(right, 1.0)))
         left = right
     return tuple(panels)
+
+
+def rounded(length: timedelta) -> timedelta:
+    """To the second; what is short to the tenth of one."""
+    seconds = length.total_seconds()
+    return timedelta(seconds=round(seconds, 1) if abs(seconds) < 10 else round(seconds))
 
 
 def decimated(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import settings as configuration
-from domain.bundle import BundleReference
 from domain.errors import NotFound, PermanentFailure, TransientFailure
 from domain.report_sources import Sources, compile_report
 from settings import Settings
@@ -21,6 +20,11 @@ from starter.output import Format, say, say_json
 from starter.shelf import reference_of
 
 if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from domain.bundle import BundleReference
+    from domain.release import ReleaseState
+    from domain.running import RunningStep
     from starter.releases import Seen
 
 
@@ -58,7 +62,8 @@ async def _sources(place: str, settings: Settings) -> Sources:
             f"{failure}; where Temporal has forgotten it, its bundle has not: tidegate report"
             " REPO@sha256:..."
         ) from failure
-    return await _of_release(seen, settings)
+    now = await _running(client, seen)
+    return await _of_release(seen, now, settings)
 
 
 async def _of_bundle(reference: BundleReference, settings: Settings) -> Sources:
@@ -77,28 +82,43 @@ async def _of_bundle(reference: BundleReference, settings: Settings) -> Sources:
     return sources
 
 
-async def _of_release(seen: Seen, settings: Settings) -> Sources:
+async def _running(client: Client, seen: Seen) -> RunningStep | str | None:
+    """What is judged now; asked before the registry, which may get its blocks meanwhile."""
+    if seen.state.is_over or seen.was_cut_off:
+        return None
+    from starter import running_step
+
+    return await running_step.read(client, seen.state.request.release_id)
+
+
+async def _of_release(seen: Seen, now: RunningStep | str | None, settings: Settings) -> Sources:
     state = seen.state
     sources = Sources(reference=state.bundle)
     if state.bundle is not None:
-        sources = await _of_state(state.bundle, state.request.release_id, settings)
-    notes = sources.notes
+        running = None if isinstance(now, str) else now
+        sources = await _of_state(state, state.bundle, running, settings)
+    notes = (now, *sources.notes) if isinstance(now, str) else sources.notes
     if seen.was_cut_off:
         notes = (seen.cut_off_note, *notes)
     return replace(sources, state=state, notes=notes, now=datetime.now(UTC))
 
 
-async def _of_state(reference: BundleReference, release: str, settings: Settings) -> Sources:
+async def _of_state(
+    state: ReleaseState, reference: BundleReference, running: RunningStep | None, settings: Settings
+) -> Sources:
     """The records of a release; a registry that is away takes the plots, not the report."""
+    from domain.running import running_trace
     from starter.registries import registry_of
     from starter.report_records import read
 
     try:
         async with registry_of(settings) as registry:
-            return (await read(registry, reference)).sources(reference, release)
+            records = await read(registry, reference)
+            return records.sources(reference, state.request.release_id, running)
     except (TransientFailure, PermanentFailure) as failure:
         told = f"neither blocks nor evidence could be read: {failure}"
-        return Sources(reference=reference, notes=(told,))
+        drawn = () if running is None else (running_trace(running, None if running.chunks else ()),)
+        return Sources(reference=reference, traces=drawn, notes=(told,))
 
 
 def _can_show(text: str) -> bool:

@@ -103,12 +103,16 @@ def chosen(
 
 def _panels(report: Report) -> tuple[Panel, ...]:
     """One for each step, and one for the way back where there was one."""
-    steps = [(step.title, step.start, step.end) for step in report.steps]
+    steps = [(_title(step), step.start, step.end) for step in report.steps]
     back = report.weights[-1:] if report.steps else ()
     if not back or back[0].percent:
         return panels_of(steps)
     end = report.steps[-1].end
     return panels_of([*steps, ("way back", end, max(back[0].at, end))], narrow_last=True)
+
+
+def _title(step: Step) -> str:
+    return f"{step.title} (running)" if step.traces[-1].as_of is not None else step.title
 
 
 def _moments(steps: Sequence[Step], panels: Sequence[Panel]) -> Iterator[Moment]:

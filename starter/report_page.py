@@ -20,6 +20,7 @@ from starter.report_words import (
     basis,
     clock_of,
     clocks,
+    drawn_until,
     ended_well,
     errors_allowed,
     facts,
@@ -34,6 +35,7 @@ from starter.report_words import (
     soak_facts,
     verdicts,
 )
+from starter.soak_figure import SHADES, soak_figure
 
 Item = TypeVar("Item")
 CLASSES = {True: "good", False: "bad", None: "open"}
@@ -117,11 +119,15 @@ def _verdicts(report: Report) -> Markup | None:
         element("h2", None, "Verdicts"),
         element("p", {"class": "soft small"}, f"{errors_allowed(report)} {told}"),
         *(_verdict(one, report) for one in shown),
-        element(
-            "p", {"class": "small"}, "Anybody can recompute all of them from the stored blocks:"
-        ),
-        element("pre", None, replay_command(report)),
+        *_replay(replay_command(report)),
     )
+
+
+def _replay(command: str) -> Iterator[Markup]:
+    if command:
+        told = "Anybody can recompute all of them from the stored blocks:"
+        yield element("p", {"class": "small"}, told)
+        yield element("pre", None, command)
 
 
 def _verdict(one: Verdicted, report: Report) -> Markup:
@@ -142,8 +148,7 @@ def _verdict(one: Verdicted, report: Report) -> Markup:
             "p",
             {"class": "soft small"},
             element("span", {"class": "word bad"} if doubtful else None, recomputed(trace)),
-            ", ",
-            element("code", None, str(trace.record.digest)),
+            joined(", ", element("code", None, trace.record.digest)) if trace.record else None,
         ),
     )
 
@@ -160,6 +165,8 @@ def _figures(report: Report) -> Iterator[Markup]:
         "Times are UTC, in real time; each step has its own time scale, so that a short one can be"
         f" read beside a long one.{clock}",
     )
+    if told := drawn_until(report):
+        yield element("p", {"class": "small"}, _tag("running"), f" {told}")
     for figure in found:
         yield _figure(figure)
     if quiet := without_events(report):
@@ -227,6 +234,8 @@ def _soak(report: Report) -> Markup | None:
     clock = report.soak_clock
     title = "Soak: healthy time earned in staging"
     tag = element("p", None, _tag(clock)) if clock else None
+    figure = soak_figure(soak)
+    drawn = joined(svg(figure), _table(figure.table)) if figure else _soak_bars(soak, title, clock)
     return element(
         "section",
         None,
@@ -238,9 +247,10 @@ def _soak(report: Report) -> Markup | None:
             element(
                 "figcaption",
                 None,
-                f"{soak.sentence}. Only healthy windows are earned; no error rate is claimed.",
+                f"{soak.sentence}. Only healthy windows are earned; no error rate is claimed."
+                f"{f' Drawn: {figure.told}; {SHADES}.' if figure else ''}",
             ),
-            _soak_bars(soak, title, clock),
+            drawn,
             _facts(soak_facts(soak, clock)),
         ),
     )

@@ -19,6 +19,7 @@ from domain.evidence import Evidence
 from domain.judge.counts import Block
 from domain.observed import BlockChunk, ObservedBlocks
 from domain.report_sources import Sources
+from domain.running import RunningStep, running_trace
 from domain.steps import PersonsPromotion
 from domain.trace import Trace, trace
 
@@ -38,36 +39,53 @@ class Records:
     promotions: dict[str, PersonsPromotion] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def sources(self, reference: BundleReference, release_id: str | None) -> Sources:
-        """With each verdict recomputed: of one release, or of all that the bundle had."""
+    def sources(
+        self,
+        reference: BundleReference,
+        release_id: str | None,
+        running: RunningStep | None = None,
+    ) -> Sources:
+        """With each verdict recomputed: of one release, or of all that the bundle had.
+
+        `running` is what is being judged, unless its verdict has been stored meanwhile.
+        """
         chosen = [
             (named, record)
             for named, record in self.verdicts.values()
             if release_id in (None, record.step.target.release_id)
         ]
+        traces = [self._trace(named, record) for named, record in chosen]
+        if running is not None and any(running.ended_as(record) for _, record in chosen):
+            running = None
+        if running is not None:
+            traces.append(running_trace(running, self._blocks(running.chunks)))
         return Sources(
             reference=reference,
             bundle=self.bundle,
             evidence=tuple(sorted(self.evidence.items())),
-            traces=tuple(self._trace(named, record) for named, record in chosen),
-            notes=(*sorted(self.notes), *self._unclaimed()),
+            traces=tuple(traces),
+            notes=(*sorted(self.notes), *self._unclaimed(running)),
             commands=(*_approvals(record for _, record in chosen), *self._promotions(release_id)),
         )
 
     def _trace(self, named: RecordReference, record: ObservedBlocks) -> Trace:
-        digests = [chunk.digest for chunk in record.earlier]
+        return trace(record, named, self._blocks(record.earlier))
+
+    def _blocks(self, chunks: Iterable[RecordReference]) -> list[Block] | None:
+        """Their blocks, in order; None where one of them is lost."""
+        digests = [chunk.digest for chunk in chunks]
         if any(digest not in self.chunks for digest in digests):
-            return trace(record, named, None)
-        earlier: list[Block] = [b for digest in digests for b in self.chunks[digest].blocks]
-        return trace(record, named, earlier)
+            return None
+        return [block for digest in digests for block in self.chunks[digest].blocks]
 
     def _promotions(self, release_id: str | None) -> list[AcceptedCommand]:
         found = self.promotions.values()
         return [one.accepted for one in found if release_id in (None, one.target.release_id)]
 
-    def _unclaimed(self) -> list[str]:
+    def _unclaimed(self, running: RunningStep | None) -> list[str]:
         """Blocks that were stored on the way to a verdict which is not there (yet)."""
         claimed = {chunk.digest for _, record in self.verdicts.values() for chunk in record.earlier}
+        claimed |= {chunk.digest for chunk in running.chunks} if running is not None else set()
         left = [chunk for digest, chunk in sorted(self.chunks.items()) if digest not in claimed]
         if not left:
             return []

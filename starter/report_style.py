@@ -61,10 +61,13 @@ svg .decides-name,svg .neutral-name,svg .band-name{paint-order:stroke;stroke:var
 stroke-width:4px;stroke-linejoin:round}
 svg .decides-name{font-weight:700}svg .neutral-name{fill:var(--soft)}
 svg .band{fill:var(--band);opacity:.22}svg .band.held{opacity:.11}
+svg .band.unhealthy,svg .band.drift{fill:var(--bad);opacity:.25}
+svg .band.nobody-looked{opacity:.11}
 svg .band-name{fill:var(--ink)}
 .curve{fill:none;stroke:var(--ink);stroke-width:2;stroke-linejoin:round;stroke-linecap:butt}
 .curve.merged{stroke-width:3.2}
 .curve.weight{stroke:var(--canary);stroke-width:3.2}
+.curve.earned{stroke:var(--good);stroke-width:3.2}
 .curve.errors{stroke:var(--errors);stroke-dasharray:9 4}
 .curve.slow{stroke:var(--slow);stroke-dasharray:2.5 3.5}
 .curve.restarts{stroke:var(--restarts);stroke-dasharray:12 3 2 3}

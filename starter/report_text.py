@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from domain.report import Report
+from domain.report import Report, SoakClock
 from starter.bar_svg import spoken
 from starter.figure_text import SPARK, WIDTH, bands_told, bar, lines
 from starter.markup import cut, visible
@@ -16,6 +16,7 @@ from starter.report_words import (
     basis,
     clock_of,
     clocks,
+    drawn_until,
     ended_well,
     errors_allowed,
     facts,
@@ -30,6 +31,9 @@ from starter.report_words import (
     soak_facts,
     verdicts,
 )
+from starter.soak_figure import WORDS, soak_figure
+
+SHOWN_WINDOWS = 8
 
 
 def text(report: Report) -> str:
@@ -72,8 +76,9 @@ def _verdicts(report: Report) -> Iterator[str]:
     if shown:
         yield from _wrapped(errors_allowed(report))
         yield from _rules(shown)
-        yield "Anybody can recompute them:"
-        yield f"  {replay_command(report)}"
+        if command := replay_command(report):
+            yield "Anybody can recompute them:"
+            yield f"  {command}"
 
 
 def _rules(shown: Iterable[Verdicted]) -> Iterator[str]:
@@ -97,6 +102,8 @@ def _verdict(one: Verdicted, report: Report) -> Iterator[str]:
 
 def _figures(report: Report) -> Iterator[str]:
     found = figures(report)
+    if found:
+        yield from _wrapped(drawn_until(report))
     for number, figure in enumerate(found):
         if number:
             yield ""
@@ -120,10 +127,30 @@ def _soak(report: Report) -> Iterator[str]:
     clock = report.soak_clock
     yield "Soak: healthy time earned in staging"
     yield from _wrapped(f"{soak.sentence}{f' ({clock})' if clock else ''}", "  ", "  ")
+    facts = list(soak_facts(soak, clock))
+    if figure := soak_figure(soak):
+        yield from list(lines(figure))[1:]
+        yield from _wrapped(bands_told(figure, WORDS), "  ", "  ")
+        yield from _bad_windows(soak)
+    else:
+        yield from _soak_bars(soak, clock)
+        facts = facts[2:]
+    yield from (f"  {line}" for line in _pairs(facts))
+
+
+def _soak_bars(soak: SoakClock, clock: str) -> Iterator[str]:
     longest = max(soak.goal, soak.elapsed, soak.earned)
     for name, length in (("goal", soak.goal), ("earned", soak.earned), ("elapsed", soak.elapsed)):
         yield f"  {name:<9}{bar(length / longest, SPARK)} {lasted(length, clock)}"
-    yield from (f"  {line}" for line in _pairs(list(soak_facts(soak, clock))[2:]))
+
+
+def _bad_windows(soak: SoakClock) -> Iterator[str]:
+    """Why windows did not count; the last ones, the page has all."""
+    found = [one for one in soak.stretches if one.sentence]
+    if len(found) > SHOWN_WINDOWS:
+        yield f"  {len(found) - SHOWN_WINDOWS} earlier windows that did not count are left out"
+    for one in found[-SHOWN_WINDOWS:]:
+        yield from _wrapped(one.sentence, f"  {moment(one.since)}  ", "    ")
 
 
 def _story(report: Report) -> Iterator[str]:

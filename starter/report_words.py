@@ -11,6 +11,7 @@ from domain.phases import Outcome, Phase
 from domain.quantities import format_duration
 from domain.report import Report, SoakClock, Step, Voice
 from domain.trace import Trace
+from starter.figures import rounded
 from starter.report_figures import number
 
 MARKS = {True: "✔", False: "✘", None: "…"}
@@ -117,14 +118,18 @@ def verdicts(report: Report) -> tuple[list[Verdicted], int]:
 
 def heading(one: Verdicted) -> str:
     """`10 %: ROLL BACK`, or of the watch; with the mark that says it without colour."""
-    return f"{MARKS[is_good(one.trace)]} {one.step.title}: {SPOKEN[one.trace.verdict]}"
+    said = SPOKEN[one.trace.verdict]
+    if one.trace.as_of is not None:
+        said = f"running, no verdict yet (as of {one.trace.as_of:%H:%M:%S} UTC)"
+    return f"{MARKS[is_good(one.trace)]} {one.step.title}: {said}"
 
 
 def figures_of(trace: Trace, report: Report) -> str:
     """The verdict in numbers, and over which time."""
     length = lasted(trace.judged_at - trace.since, report.canary_clock)
+    looked = "judged" if trace.as_of is None else "so far, at"
     return (
-        f"evidence against {number(trace.evidence)} of {trace.thresholds.roll_back:g}; judged"
+        f"evidence against {number(trace.evidence)} of {trace.thresholds.roll_back:g}; {looked}"
         f" {moment(trace.judged_at)}, {length} after the weight took effect"
     )
 
@@ -142,6 +147,8 @@ def errors_allowed(report: Report) -> str:
 
 def recomputed(trace: Trace) -> str:
     """Whether the stored verdict is what its blocks say."""
+    if trace.as_of is not None:
+        return _carried(trace)
     if trace.problem:
         return f"NOT RECOMPUTED: {trace.problem}"
     if trace.differences:
@@ -149,9 +156,31 @@ def recomputed(trace: Trace) -> str:
     return f"recomputed from its {trace.blocks} blocks: as stored"
 
 
+def _carried(trace: Trace) -> str:
+    """Of what a running step is drawn: of nothing that anybody may rely on."""
+    if trace.problem:
+        return f"it cannot be drawn yet: {trace.problem}"
+    told = f"drawn from the {trace.blocks} blocks that its observer has by now: not a record"
+    if trace.differences:
+        return f"{told}; its state is not what they say: {'; '.join(trace.differences[:5])}"
+    return told
+
+
+def drawn_until(report: Report) -> str:
+    """How far the figures go while a step is being judged; else an empty string."""
+    running = report.running
+    if running is None or not running.points:
+        return ""
+    return (
+        f"{running.weight} % is still being judged: drawn as of {running.as_of:%H:%M:%S} UTC, no"
+        " verdict yet; nothing of it is evidence."
+    )
+
+
 def replay_command(report: Report) -> str:
-    """How anybody checks it."""
-    return f"tidegate judge replay {report.bundle}" if report.bundle else ""
+    """How anybody checks the stored verdicts; an empty string where there is none."""
+    stored = any(trace.record is not None for trace in report.traces)
+    return f"tidegate judge replay {report.bundle}" if report.bundle and stored else ""
 
 
 def soak_facts(soak: SoakClock, clock: str) -> Iterator[tuple[str, str]]:
@@ -185,9 +214,7 @@ def clock_of(phase: Phase, report: Report) -> str:
 
 def lasted(length: timedelta, clock: str) -> str:
     """A duration, rounded, with the clock that shortened it."""
-    seconds = length.total_seconds()
-    exact = timedelta(seconds=round(seconds, 1) if abs(seconds) < 10 else round(seconds))
-    told = format_duration(exact)
+    told = format_duration(rounded(length))
     return f"{told} ({clock})" if clock else told
 
 

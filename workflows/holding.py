@@ -9,6 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.decisions import Report, Signal
     from domain.holds import MOST_TELLINGS, Hold, overtaken, unpromotable
     from domain.judge.verdict import Judgement, Reason, Verdict
+    from domain.records import digest_of
     from domain.steps import Observation
     from workflows.command_desk import CommandDesk
 
@@ -114,6 +115,20 @@ class Holding(CommandDesk):
         self._promotion = promotion
         self._void_promotion(why)
         return None
+
+    def _withdraw(self, promotion: AcceptedCommand, why: str) -> None:
+        """Refuse a promote that had counted: who says it again hears that, as everybody does."""
+        command = promotion.command
+        self._answers[digest_of(command)] = self._refuse(command, why)
+        self._tell(
+            f"promote by {promotion.principal} does not count any more: {why}; promote again"
+        )
+
+    def _still_held(self) -> Report:
+        """Nothing has changed: the hold goes on."""
+        held = self._state.held
+        assert held is not None  # noqa: S101 - a promote counts only while something is held
+        return Report(signal=Signal.NO_EVIDENCE, sentence=held.sentence)
 
     def _is_unseen(self, observation: Observation | None) -> bool:
         """Whether the look that a promote ended was lost: then nobody saw the canary just now."""

@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.judge.verdict import Judgement, Reason, Verdict
     from domain.plan import HOUR
     from domain.release import StepVerdict
-    from domain.steps import Observation, ObserveStep, PersonsPromotion
+    from domain.steps import Observation, ObserveStep, PersonsPromotion, RefusedPromotion
     from workflows import options
     from workflows.build import completed
     from workflows.holding import UNSEEN
@@ -83,7 +83,8 @@ class Observing(Loading):
             self._keep(observation.record)
         promotion = self._counted_promotion(observation)
         if promotion is not None:
-            return await self._promote(weight, promotion, observation, watch=watch)
+            promoted = await self._promote(weight, promotion, observation, watch=watch)
+            return promoted or self._still_held()
         if observation is None:
             return Report(signal=Signal.NO_EVIDENCE, sentence=f"no verdict at {weight} %")
         mode, decides = self._mode_of(_gate(watch)), not observation.early
@@ -125,8 +126,23 @@ class Observing(Loading):
 
     async def _ask_for_step(self, weight: int, observation: Observation, *, watch: bool) -> Report:
         """The verdict waits for a person at this weight; what would be promoted is watched on."""
-        asked = observation
+        asked, promoted = observation, None
         self._ask_about(weight, asked, watch=watch)
+        while promoted is None:
+            asked = await self._watched_while_asked(weight, asked, watch=watch)
+            if _is_held(asked.judgement):
+                return self._keep_hold(weight, asked)
+            self._wait_note("a release manager's promote, or an abort")
+            await self._until(lambda: self._promotion is not None, summary="a person's promote")
+            promotion, self._promotion = self._promotion, None
+            assert promotion is not None  # noqa: S101 - it was waited for
+            promoted = await self._promote(weight, promotion, asked, watch=watch)
+        return promoted
+
+    async def _watched_while_asked(
+        self, weight: int, asked: Observation, *, watch: bool
+    ) -> Observation:
+        """What a person is asked about in the end, or why nobody can be asked any more."""
         while self._promotion is None and asked.judgement.verdict is Verdict.PROMOTE:
             found = await self._observe(weight, LOOK_WHILE_ASKED, watch=True)
             if found is None:
@@ -137,15 +153,11 @@ class Observing(Loading):
                 if found.record is not None:
                     self._keep(found.record)
                 self._void_promotion(found.judgement.sentence)
-                return self._keep_hold(weight, found)
+                return found
             if found.judgement.verdict is Verdict.ROLL_BACK:
                 asked = found
                 self._ask_about(weight, asked, watch=watch)
-        self._wait_note("a release manager's promote, or an abort")
-        await self._until(lambda: self._promotion is not None, summary="a person's promote")
-        promotion, self._promotion = self._promotion, None
-        assert promotion is not None  # noqa: S101 - it was waited for
-        return await self._promote(weight, promotion, asked, watch=watch)
+        return asked
 
     def _ask_about(self, weight: int, observation: Observation, *, watch: bool) -> None:
         if observation.record is not None:
@@ -161,8 +173,11 @@ class Observing(Loading):
         observation: Observation | None,
         *,
         watch: bool,
-    ) -> Report:
-        """One step on by a person's word: stored with the judge's before anything moves."""
+    ) -> Report | None:
+        """One step on by a person's word: stored with the judge's before anything moves.
+
+        None: it counts no more, and what was held is held.
+        """
         held = self._state.held
         assert held is not None  # noqa: S101 - a promote counts only while something is held
         record = await self._do(
@@ -179,6 +194,9 @@ class Observing(Loading):
             options=options.QUICK,
             summary=f"keep the promote by {promotion.principal}",
         )
+        if isinstance(record, RefusedPromotion):
+            self._withdraw(promotion, record.why)
+            return None
         self._keep(record)
         said = f"promoted by {promotion.principal}: {promotion.command.statement.reason}"
         sentence = f"{said}; the judge: {held.sentence}"

@@ -114,7 +114,7 @@ class Staging(Deploying):
             return progress
         self._window_end = starts_at + window.length
         said_before = window.is_unknown and window.sentence == progress.last
-        progress = progress.add(window, plan.soak.on_unhealthy)
+        progress = progress.add(window, plan.soak.on_unhealthy, starts_at)
         if not window.healthy and not said_before:
             self._tell(f"soak: {window.sentence}; {progress.sentence}")
         self._change(soak=progress, sentence=progress.sentence)

@@ -62,8 +62,14 @@ class ArmLabel(Record):
 
     def expression(self, namespace: str, arm: str) -> str:
         """The expression for one arm, its names taken literally."""
-        inside = self.pattern.replace("{namespace}", re.escape(namespace))
-        return inside.replace("{arm}", re.escape(arm))
+        return self._inside(namespace, re.escape(arm))
+
+    def of_any(self, namespace: str) -> str:
+        """The expression for whatever Service of a namespace."""
+        return self._inside(namespace, ".+")
+
+    def _inside(self, namespace: str, arm: str) -> str:
+        return self.pattern.replace("{namespace}", re.escape(namespace)).replace("{arm}", arm)
 
 
 class Measure(Record):

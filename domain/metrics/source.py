@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from domain.metrics.measure import Measure
 from domain.samples import Arm, Span
+from domain.scrapes import Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +63,13 @@ class Surveyed(Protocol):
     async def survey(self, asked: Asked) -> Survey:
         """Which pods of the namespace have what counts requests, and which of `asked.pods` have
         it under another namespace: the namespace by pod. Raises as `MetricSource.arm` does."""
+
+
+@runtime_checkable
+class Proxied(Protocol):
+    """A source that can be asked about proxies which have no series of an arm."""
+
+    async def proxies(self, asked: Asked) -> tuple[Series, ...]:
+        """1 at each scrape of every proxy that counts some Service of the namespace by the asked
+        convention: it would show the arm's, if anybody had asked it. Raises as
+        `MetricSource.arm` does."""

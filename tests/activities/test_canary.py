@@ -23,8 +23,15 @@ from domain.judge.verdict import Judgement, Reason, Verdict
 from domain.metrics.plan import MetricsPlan
 from domain.observed import BlockChunk, ObservedBlocks, begin, recompute
 from domain.phases import Phase
-from domain.steps import Observation, ObserveStep, PersonsPromotion, RevisionRequest
+from domain.steps import (
+    Observation,
+    ObserveStep,
+    PersonsPromotion,
+    RefusedPromotion,
+    RevisionRequest,
+)
 from domain.traffic import TrafficSplit
+from tests.support.live_counters import LiveCounters, live_counters
 from tests.support.platform_world import SandboxSite, SandboxWorld, running_site
 from tests.support.registry import Front, answering
 from tests.support.release_records import NOON
@@ -32,6 +39,7 @@ from tests.support.sandbox import eventually
 from tests.support.world import PRODUCTION
 
 LONG = timedelta(seconds=30)
+TRAEFIK_REQUESTS = "traefik_service_requests_total"
 
 
 async def canary_at(world: SandboxWorld, weight: int) -> RevisionRequest:
@@ -553,7 +561,7 @@ class TestPersonsPromotion:
         good = promotion(world, target)
         assert target.proof is not None
         unapproved = target.with_(proof=target.proof.with_(approvals=()))
-        long_ago, other = NOON, HELD.with_(weight=50).name
+        other = HELD.with_(weight=50).name
         forged = [
             (unsigned(good), "the promote by ben is not signed by its key"),
             (
@@ -561,10 +569,6 @@ class TestPersonsPromotion:
                 "the promote by carla is not signed by its key",
             ),
             (promotion(world, target, "mallory"), "made by the unknown key SHA256:"),
-            (promotion(world, target, "carla"), "carla does not have the role release-manager"),
-            (promotion(world, target, "dana"), "dana wrote part of this change"),
-            (promotion(world, target, reason=" "), "promote needs a reason"),
-            (promotion(world, target, expires_at=long_ago), "the signature expired at 2026-03-01"),
             (promotion(world, target, command=CommandName.SKIP_SOAK), "ben signed skip-soak of"),
             (promotion(world, target, release="release-album-9"), "ben signed promote of release"),
             (promotion(world, target, held=other), "about canary 50 % stable_bad since .*, not"),
@@ -578,6 +582,37 @@ class TestPersonsPromotion:
             with pytest.raises(PermanentFailure, match=why):
                 await world.production.do("record_promotion", asked)
 
+    async def test_one_that_counts_no_more_is_refused_and_is_no_broken_machine(
+        self, world: SandboxWorld
+    ) -> None:
+        target = await canary_at(world, 10)
+        late = [
+            (promotion(world, target, expires_at=NOON), "the signature expired at 2026-03-01"),
+            (promotion(world, target, "carla"), "carla does not have the role release-manager"),
+            (promotion(world, target, "dana"), "dana wrote part of this change"),
+            (promotion(world, target, reason=" "), "promote needs a reason"),
+        ]
+        for asked, why in late:
+            answer = await world.production.do("record_promotion", asked)
+            assert isinstance(answer, RefusedPromotion), answer
+            assert why in answer.why
+
+    async def test_it_expires_by_when_it_was_to_be_stored_and_not_by_the_workflows_word(
+        self, world: SandboxWorld
+    ) -> None:
+        """A registry's outage makes nothing expire; a backdated acceptance saves nothing."""
+        target = await canary_at(world, 10)
+        expiry, second = datetime.now(UTC) - timedelta(minutes=1), timedelta(seconds=1)
+        asked = promotion(world, target, expires_at=expiry)
+        backdated = asked.with_(accepted=asked.accepted.with_(at=expiry - timedelta(hours=1)))
+        late = await world.production.do("record_promotion", backdated, scheduled=expiry + second)
+        assert isinstance(late, RefusedPromotion)
+        assert late.why.startswith("the signature expired at ")
+        retried = await world.production.do(
+            "record_promotion", asked, attempt=9, scheduled=expiry - second
+        )
+        assert retried.kind == "promotion-10"
+
 
 async def test_a_first_release_that_nobody_asks_is_quiet_and_not_without_data(
     world: SandboxWorld,
@@ -589,6 +624,41 @@ async def test_a_first_release_that_nobody_asks_is_quiet_and_not_without_data(
     judgement = (await observed(world, step(world, target, 100))).judgement
     assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, Reason.no_traffic)
     assert judgement.counts["errors"].canary_requests == 0
+
+
+async def first_by_traefik(world: SandboxWorld, counters: LiveCounters) -> Observation:
+    """What is said of a first release that Traefik, which the source knows, counts."""
+    metrics = MetricsPlan(template="traefik")
+    places = world.settings.environments
+    own = places[PRODUCTION].with_(prometheus=counters.url)
+    settings = world.settings.with_(environments={**places, PRODUCTION: own})
+    async with running_site(PRODUCTION, settings, world.registry, world.platform) as site:
+        target = await world.target(site, await world.bundle("v2", metrics=metrics))
+        await site.serve(target)
+        request = step(world, target, 100, length=timedelta(seconds=3)).with_(metrics=metrics)
+        at_its_deadline = {"deadline": timedelta(seconds=2), "extensions": 0}
+        request = request.with_(rules=request.rules.model_copy(update=at_its_deadline))
+        return cast(Observation, await site.do("observe_step", request))
+
+
+async def test_nor_is_one_that_a_proxy_counts_while_it_counts_other_services_there(
+    world: SandboxWorld,
+) -> None:
+    async with live_counters(TRAEFIK_REQUESTS) as counters:
+        counters.only = "production-(svc-)?.+-["  # of other Services: of its own there is nothing
+        judgement = (await first_by_traefik(world, counters)).judgement
+    assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, Reason.no_traffic)
+    assert judgement.counts["errors"].canary_requests == 0
+
+
+async def test_where_no_proxy_is_known_to_be_scraped_it_is_without_data_and_told_why(
+    world: SandboxWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("domain.silence.SHORTEST_PATIENCE", timedelta(0))
+    async with live_counters("of-nobody") as counters:
+        judgement = (await first_by_traefik(world, counters)).judgement
+    assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, Reason.no_data)
+    assert "whether proxies are scraped is not known" in judgement.sentence
 
 
 async def test_where_nothing_is_judged_slow_a_canary_is_promoted_on_errors(

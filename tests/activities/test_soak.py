@@ -16,6 +16,7 @@ from domain.errors import TransientFailure
 from domain.probes import Probe
 from domain.soak import SoakWindow
 from domain.soak_plan import SoakPlan
+from domain.soak_windows import Finding
 from domain.steps import EarnWindow, RevisionRequest
 from tests.support.platform_world import SandboxWorld, running_site
 from tests.support.sandbox import eventually
@@ -37,6 +38,11 @@ def requests_of(answer: SoakWindow) -> int:
     """What a healthy window says it saw."""
     found = re.fullmatch(r"healthy: (\d+) requests", answer.sentence)
     return int(found[1]) if found else 0
+
+
+def requests_asked(answer: SoakWindow) -> int:
+    """What a window with too few says it saw."""
+    return int(answer.sentence.split()[0])
 
 
 async def soaking(world: SandboxWorld) -> RevisionRequest:
@@ -72,7 +78,8 @@ async def test_a_healthy_window_is_earned(world: SandboxWorld) -> None:
     answer = await earned(world, window(world, target))
     assert (answer.healthy, answer.unknown, answer.bundle) == (True, ZERO, str(target.bundle))
     assert LENGTH - 3 * scrape_of(world) <= answer.length <= LENGTH + scrape_of(world)
-    assert re.fullmatch(r"healthy: \d+ requests", answer.sentence)
+    assert answer.sentence == f"healthy: {answer.counts['errors'].requests} requests"
+    assert (answer.finding, answer.known) == (Finding.HEALTHY, answer.length)
     assert world.staging.users()["requests"] > before
     assert len(world.staging.heartbeats) == beats
 
@@ -144,24 +151,29 @@ async def disappearance(world: SandboxWorld, target: RevisionRequest) -> None:
 
 
 @pytest.mark.parametrize(
-    ("misfortune", "sentence"),
+    ("misfortune", "sentence", "finding"),
     [
-        (errors, r"\d+ of \d+ requests errors \(\d+.*%, limit 1%\)"),
-        (slowness, r"\d+ of \d+ requests slow \(\d+.*%, limit 5%\)"),
-        (crashes, r"album-[0-9a-f]+: (pod .* crashed \d+ times|0 of 2 pods ready)"),
-        (disappearance, r"drift: Deployment album-[0-9a-f]+ is gone"),
+        (errors, r"\d+ of \d+ requests errors \(\d+.*%, limit 1%\)", Finding.LIMITS),
+        (slowness, r"\d+ of \d+ requests slow \(\d+.*%, limit 5%\)", Finding.LIMITS),
+        (crashes, r"album-[0-9a-f]+: (pod .* crashed \d+ times|0 of 2 pods ready)", Finding.PODS),
+        (disappearance, r"drift: Deployment album-[0-9a-f]+ is gone", Finding.DRIFT),
     ],
 )
 async def test_an_unhealthy_window_is_not_earned_and_says_why(
     world: SandboxWorld,
     misfortune: Callable[[SandboxWorld, RevisionRequest], Awaitable[None]],
     sentence: str,
+    finding: Finding,
 ) -> None:
     target = await soaking(world)
     await misfortune(world, target)
     answer = await earned(world, window(world, target))
-    assert not answer.healthy
+    assert (answer.healthy, answer.finding) == (False, finding)
     assert re.search(sentence, answer.sentence), answer.sentence
+    told = re.match(r"(\d+) of (\d+) requests (\w+)", answer.sentence)
+    assert bool(answer.counts) == bool(told)
+    if told:
+        assert answer.counts[told[3]] == (int(told[2]), int(told[1]))
 
 
 async def test_a_restart_in_the_window_counts_although_the_pod_is_ready_again(
@@ -201,7 +213,8 @@ async def test_a_window_with_too_few_requests_earns_nothing_and_says_what_to_dec
 ) -> None:
     target = await quiet(world, min_requests=20)
     answer = await earned(world, window(world, target))
-    assert answer.is_unknown
+    assert (answer.is_unknown, answer.finding) == (True, Finding.QUIET)
+    assert answer.counts["errors"].requests == requests_asked(answer)
     assert answer.sentence.endswith(
         "are needed to earn it; declare soak.probe in the plan, or send requests to staging"
     )
@@ -247,7 +260,7 @@ async def test_a_probe_that_is_answered_otherwise_makes_the_window_unhealthy(
     target = await quiet(world, min_requests=10, probe=probe)
     answer = await earned_in_time(world, window(world, target))
     assert not answer.healthy
-    assert not answer.is_unknown
+    assert (answer.is_unknown, answer.finding) == (False, Finding.PROBE)
     assert "probe GET /api/v1/albums: 0 of" in answer.sentence
     assert "body does not contain" in answer.sentence
 
@@ -300,7 +313,7 @@ async def test_a_window_without_any_metrics_is_waited_for_and_then_neither_earne
         with pytest.raises(NotYet, match=f"not yet: no metrics of {target.revision}"):
             await site.do("earn_window", just_over)
         answer = await site.do("earn_window", long_over)
-    assert answer.is_unknown
+    assert (answer.is_unknown, answer.finding) == (True, Finding.SILENT)
     assert answer.sentence.startswith(f"no metrics of {target.revision}")
 
 

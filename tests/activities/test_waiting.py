@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-from activities.demand import SCRAPES_OF_SILENCE
 from activities.fleet import Draining
 from clients.prometheus import CALL_TIMEOUT_FACTOR, REQUEST_TIMEOUT
 from domain.canary import judge_rules
+from domain.drain import SCRAPES_OF_SILENCE
 from domain.journal import RetireRevision, UndoOutcome
 from domain.steps import ObserveStep, RevisionRequest, Undo
 from tests.support.attempts import attempts

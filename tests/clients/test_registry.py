@@ -320,6 +320,54 @@ async def test_a_password_is_not_sent_in_the_clear_to_a_realm_of_a_registry_mean
             await registry.has_blob(f"{front.address}/isa/album", ABSENT)
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_blob_that_is_kept_elsewhere_is_read_there_without_our_authorization(
+    sandbox: SandboxRegistry, front: Front, tmp_path: Path, status: int
+) -> None:
+    """Registries keep blobs in a store of another host: whoever answers there is not theirs."""
+    config = docker_login(tmp_path / "config.json", front.address, "builder", "secret")
+    login = basic_required("builder", "secret")
+    async with Registry([sandbox.address]) as direct, Front(sandbox.url).running() as store:
+        digest = await direct.put_blob(f"{sandbox.address}/isa/album", b"content")
+
+        async def moved(request: web.Request) -> web.StreamResponse | None:
+            refused = await login(request)
+            where = f"http://{store.address}{request.path}"
+            return refused or web.Response(status=status, headers={"Location": where})
+
+        front.rule = moved
+        async with Registry([front.address, store.address], docker_config(config)) as registry:
+            assert await registry.get_blob(f"{front.address}/isa/album", digest) == b"content"
+    assert [authorization for _, _, authorization in front.seen][-1] is not None
+    assert [authorization for _, _, authorization in store.seen] == [None]
+
+
+@pytest.mark.parametrize("status", [302, 307, 308])
+@pytest.mark.parametrize("entry", [{"identitytoken": "identity"}, {"auth": "YnVpbGRlcjpzZWNyZXQ="}])
+async def test_no_login_and_no_identity_token_follow_a_token_servers_redirect(
+    front: Front, tmp_path: Path, status: int, entry: dict[str, str]
+) -> None:
+    async with Front(front.address).running() as elsewhere:
+
+        async def rule(request: web.Request) -> web.StreamResponse | None:
+            if request.path == "/token":
+                there = f"http://{elsewhere.address}/token?state=1"
+                return web.Response(status=status, headers={"Location": there})
+            challenge = f'Bearer realm="http://{front.address}/token",service="x",scope="a:b:pull"'
+            return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+
+        front.rule = rule
+        config = tmp_path / "config.json"
+        config.write_text(json.dumps({"auths": {front.address: entry}}))
+        async with Registry([front.address], docker_config(config)) as registry:
+            with pytest.raises(PermanentFailure) as refused:
+                await registry.has_blob(f"{front.address}/isa/album", ABSENT)
+        assert elsewhere.seen == []
+    said = str(refused.value)
+    assert f"token from http://{front.address}/token: it redirects to" in said
+    assert f"http://{elsewhere.address}/token, and no credentials are sent there" in said
+
+
 async def test_credentials_that_cannot_be_read_are_named_by_their_file(
     front: Front, tmp_path: Path
 ) -> None:

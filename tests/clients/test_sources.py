@@ -21,7 +21,7 @@ from domain.errors import NoAccess, PermanentFailure, TransientFailure
 from domain.judge import Counts
 from domain.metrics.measure import ArmLabel, Measure
 from domain.metrics.places import DatadogPlace, HttpJsonPlace, PrometheusPlace, SourcePlace
-from domain.metrics.source import MetricSource
+from domain.metrics.source import MetricSource, Proxied
 from domain.metrics.templates import ISTIO, MESSAGES, NGINX, OTEL_HTTP, TRAEFIK
 from domain.samples import Samples, sample
 from tests.cluster.certificates import Authority
@@ -226,6 +226,43 @@ async def test_another_answer_than_the_protocols_is_refused(
 ) -> None:
     double.text = text
     assert "is not raw samples" in str(await failure(source, PermanentFailure))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_followed_nowhere_and_names_both_addresses(
+    double: SourceDouble, tmp_path: Path, status: int
+) -> None:
+    """Neither credentials nor tenant go to another server, and no login page is read as data."""
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    secrets = {"headers": {"X-Tenant": "shop"}, "bearer_token_file": token}
+    async with source_double(double.kind) as elsewhere:
+        elsewhere.story = CANARY
+        double.status = status
+        double.headers = {"Location": f"{elsewhere.url}/login?state={TOKEN}"}
+        async with client_of(place_of(double, tmp_path, **secrets)) as source:
+            said = str(await failure(source, NoAccess))
+            assert (await source.problem() or "").startswith(said[:20])
+    assert elsewhere.paths == []
+    assert f"at {double.url} redirects to {elsewhere.url}/login when asked for" in said
+    assert "; make the url that of the" in said
+    assert TOKEN not in said
+
+
+async def test_a_redirect_to_itself_is_refused_as_well(
+    source: MetricSource, double: SourceDouble
+) -> None:
+    double.status, double.headers = 302, {"Location": "/elsewhere"}
+    assert f"redirects to {double.url}/elsewhere" in str(await failure(source, NoAccess))
+    assert "/elsewhere" not in double.paths
+
+
+@pytest.mark.parametrize("location", ["//[broken", "mailto:nobody", "http://a:99999/"])
+async def test_a_redirect_to_no_address_is_refused_as_well(
+    source: MetricSource, double: SourceDouble, location: str
+) -> None:
+    double.status, double.headers = 302, {"Location": location}
+    assert "redirects to" in str(await failure(source, NoAccess))
 
 
 async def test_a_source_that_says_nothing_is_given_up(double: SourceDouble, tmp_path: Path) -> None:
@@ -483,14 +520,6 @@ async def test_many_pods_are_asked_for_in_parts(tmp_path: Path) -> None:
     assert len(double.asked) == 3
 
 
-async def test_a_redirect_is_not_followed_with_credentials(tmp_path: Path) -> None:
-    async with source_double("datadog") as double:
-        double.status, double.headers = 302, {"Location": "http://elsewhere.example/"}
-        async with client_of(place_of(double, tmp_path)) as source:
-            said = str(await failure(source, NoAccess))
-    assert "it redirects to http://elsewhere.example/" in said
-
-
 async def test_http_json_counts_slow_requests_and_restarts(tmp_path: Path) -> None:
     begins = SINCE.timestamp()
     interval = {"until": begins + 10, "requests": 10, "bad": 1, "under": {"0.5": 8}, "restarts": 2}
@@ -559,3 +588,46 @@ async def test_a_proxys_series_are_told_by_its_own_pod_or_instance(tmp_path: Pat
             )
     assert {one.pod for one in arm} == {":80"}
     assert measure.arm is not None
+
+
+async def test_prometheus_tells_when_proxies_were_scraped_by_what_they_count_of_others(
+    tmp_path: Path,
+) -> None:
+    story = {"proxy-1": Counted((10, None, 30), (1, 0, 0)), "proxy-2": Counted((1, 1, 1))}
+    label = ArmLabel(label="service", namespace="exported_namespace")
+    question = asked({"c1": Counted(())}, 3, SHOP.with_(arm=label, where={"class": "public"}))
+    async with running("prometheus", tmp_path, matchers={"cluster": "prod"}) as (double, source):
+        double.story = story
+        assert isinstance(source, Proxied)
+        up = await source.proxies(question)
+    (said,) = [one["query"] for one in double.asked]
+    for matcher in (
+        'cluster="prod"',
+        'exported_namespace="production"',
+        'service=~".+"',
+        'class="public"',
+    ):
+        assert matcher in said
+    # Of many series of a proxy one is left, with every scrape that any of them has.
+    begin = SINCE.timestamp()
+    assert [(one.pod, one.labels["instance"]) for one in up] == [
+        ("proxy-1", "proxy-1:80"),
+        ("proxy-2", "proxy-2:80"),
+    ]
+    assert up[0].points == ((begin, 1.0), (begin + 10, 1.0), (begin + 30, 1.0))
+
+
+async def test_of_a_histogram_alone_its_whole_bucket_tells_of_proxies(tmp_path: Path) -> None:
+    measure = SHOP.with_(requests=None, latency="shop_seconds", arm=ArmLabel(label="service"))
+    async with running("prometheus", tmp_path) as (double, source):
+        assert isinstance(source, Proxied)
+        assert await source.proxies(asked({"c1": Counted(())}, 3, measure)) == ()
+    assert double.asked[0]["query"].startswith("shop_seconds_bucket{")
+    assert 'le="+Inf"' in double.asked[0]["query"]
+
+
+async def test_without_a_proxys_convention_nobody_is_asked_about_proxies(tmp_path: Path) -> None:
+    async with running("prometheus", tmp_path) as (double, source):
+        assert isinstance(source, Proxied)
+        assert await source.proxies(asked({"c1": Counted(())}, 3)) == ()
+    assert double.asked == []

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from domain.judge.counts import Block, Counts
 from domain.plan import Limits
 from domain.soak import (
-    NOTHING,
     SoakProgress,
     SoakRecord,
     SoakWindow,
     exceeds,
     known_time,
-    problem_of,
+    problem_in,
     requests_in,
 )
 from domain.soak_plan import SoakPlan
+from domain.soak_windows import NOTHING, counted
 from tests.support.release_records import NOON
 
 HOUR = timedelta(hours=1)
@@ -151,11 +151,14 @@ def test_an_outage_of_the_source_is_not_known_time_but_what_it_bridges_is_judged
     blocks = [block(1, errors=fine), block(60, 1, errors=fine), block(1, 61, errors=fine)]
     assert known_time(blocks) == timedelta(minutes=2)
     assert requests_in(blocks) == 300
-    assert problem_of(blocks, Limits()) is None
+    assert problem_in(counted(blocks), Limits()) is None
     blocks[1] = block(60, 1, errors=bad)
-    assert problem_of(blocks, Limits()) == "50 of 300 requests errors (16.67%, limit 1%)"
-    assert problem_of([block(1, restarts=bad)], Limits()) == "50 container restarts"
-    assert problem_of([block(1, slow=bad)], Limits()) == "50 of 100 requests slow (50%, limit 5%)"
+    assert problem_in(counted(blocks), Limits()) == "50 of 300 requests errors (16.67%, limit 1%)"
+    assert problem_in(counted([block(1, restarts=bad)]), Limits()) == "50 container restarts"
+    assert (
+        problem_in(counted([block(1, slow=bad)]), Limits())
+        == "50 of 100 requests slow (50%, limit 5%)"
+    )
 
 
 @given(st.integers(0, 10_000), st.integers(0, 10_000))

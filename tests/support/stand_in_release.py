@@ -14,9 +14,9 @@ from temporalio.worker import Worker
 with workflow.unsafe.imports_passed_through():
     from activities.approval import Approval
     from domain.commands import AcceptedCommand, Answer, Command, CommandName
-    from domain.environments import CONTROL_QUEUE
+    from domain.environments import CONTROL_QUEUE, Environment, cluster_queue
     from domain.release import ReleaseRequest, ReleaseState
-    from domain.steps import Verification, VerifyCommand
+    from domain.steps import ObserveStep, Verification, VerifyCommand
     from starter.launch import start
 
 REFUSED = "mallory"
@@ -43,6 +43,17 @@ class StandInRelease:
     @workflow.signal
     def become(self, state: ReleaseState) -> None:
         self._state = state
+
+    @workflow.signal
+    def observe(self, asked: ObserveStep) -> None:
+        """Ask production's observer, and take no answer."""
+        self._observing = workflow.start_activity(
+            "observe_step",
+            asked,
+            task_queue=cluster_queue(Environment.PRODUCTION),
+            start_to_close_timeout=timedelta(hours=1),
+            heartbeat_timeout=timedelta(seconds=20),
+        )
 
     @workflow.query
     def state(self) -> ReleaseState:

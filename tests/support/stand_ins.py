@@ -41,6 +41,7 @@ from domain.steps import (
     Observation,
     ObserveStep,
     PersonsPromotion,
+    RefusedPromotion,
     RevisionRequest,
     ScanOutcome,
     ScanRequest,
@@ -338,10 +339,10 @@ class Production(Deploying):
         return False
 
     @activity.defn(name="record_promotion")
-    async def record_promotion(self, asked: PersonsPromotion) -> RecordReference:
+    async def record_promotion(self, asked: PersonsPromotion) -> RecordReference | RefusedPromotion:
         self._world.promotes_now = False
-        await self._called("record_promotion", asked)
-        return record(f"promotion-{asked.weight}")
+        refused: RefusedPromotion | None = await self._called("record_promotion", asked)
+        return refused or record(f"promotion-{asked.weight}")
 
 
 def _seen(state: JudgeState) -> JudgeState:

@@ -9,6 +9,8 @@ from temporalio.exceptions import ApplicationError
 from domain.commands import CommandName
 from domain.judge.verdict import Reason, Verdict
 from domain.phases import Outcome
+from domain.steps import RefusedPromotion
+from tests.support.release_records import plan, request
 from tests.support.release_world import World
 
 HOLD = Verdict.HOLD
@@ -82,6 +84,55 @@ async def test_a_held_watch_is_ended_by_a_person(world: World) -> None:
     assert state.verdicts[-1].by == "rita"
     (kept,) = [call.asked for call in world.calls if call.name == "record_promotion"]
     assert kept.watch
+
+
+EXPIRED = RefusedPromotion(why="the signature expired at 12:00")
+LATE = "promote by rita does not count any more: the signature expired at 12:00; promote again"
+
+
+async def test_a_promote_that_expires_before_it_is_stored_is_refused_and_the_hold_goes_on(
+    world: World,
+) -> None:
+    world.approves()
+    world.canary_at(10).says(*LONG)
+    world.script("record_promotion", EXPIRED)
+    world.when_told("holding: ", world.promotes)
+    world.when_told(LATE, world.promotes)
+    state = await world.release()
+    assert state.outcome is Outcome.RELEASED
+    assert world.weights == [10, 50, 100]
+    first, second = (call.asked for call in world.calls if call.name == "record_promotion")
+    assert first.held.name == second.held.name
+    assert state.verdicts[0].by == "rita"
+    (refusal,) = state.refusals
+    assert (refusal.name, refusal.actor, refusal.why) == ("promote", "rita", EXPIRED.why)
+    assert len([text for text in world.told if "holding: " in text]) == 1
+
+
+async def test_one_that_expires_while_a_gate_asks_leaves_the_question_as_it_was(
+    world: World,
+) -> None:
+    world.request = request(plan=plan(gates={"canary": "ask"}, canary={"steps": [10, 100]}))
+    world.approves()
+    world.script("record_promotion", EXPIRED)
+    world.when_told("from 10 %", world.promotes)
+    world.when_told(LATE, world.promotes)
+    world.when_told("from 100 %", world.promotes)
+    state = await world.release()
+    assert state.outcome is Outcome.RELEASED
+    first, second, _ = (call.asked for call in world.calls if call.name == "record_promotion")
+    assert first.held.name == second.held.name
+    assert [text for text in world.told if "from 10 %" in text][1:] == []
+
+
+async def test_the_watch_goes_on_as_well_when_a_promote_of_it_expires(world: World) -> None:
+    world.approves()
+    world.canary_at(100, watch=True).says(*[(HOLD, Reason.no_traffic)] * 40)
+    world.script("record_promotion", EXPIRED)
+    world.when_told("holding: ", world.promotes)
+    world.when_told(LATE, world.promotes)
+    state = await world.release()
+    assert (state.outcome, state.verdicts[-1].by) == (Outcome.RELEASED, "rita")
 
 
 async def refused(world: World) -> str:

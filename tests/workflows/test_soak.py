@@ -85,6 +85,20 @@ async def test_a_paused_soak_earns_nothing_until_it_is_resumed(world: World) -> 
     assert state.soak.elapsed == 24 * HOUR
 
 
+async def test_the_evidence_has_every_window_of_its_soak(world: World) -> None:
+    world.soak_windows(True, False, True)
+    world.approves()
+    state = await world.release()
+    frozen = next(call.asked for call in world.calls if call.name == "freeze_evidence")
+    asked = [call.asked for call in world.calls if call.name == "earn_window"]
+    kept = frozen.soak.progress.stretches
+    assert state.soak is not None
+    assert kept == state.soak.stretches
+    assert [one.since for one in kept] == [one.starts_at for one in asked]
+    assert [one.earned for one in kept[:3]] == [HALF, HALF, HOUR]
+    assert (kept[1].finding, kept[1].sentence) == ("unhealthy", "2 container restarts")
+
+
 async def test_every_window_begins_where_the_last_one_ended(world: World) -> None:
     world.approves()
     await world.release()
