@@ -9,6 +9,9 @@ UV_FLAGS := --quiet --require-hashes
 # What the real levels leave to test-full.
 CORE = $(empty) and not long
 
+# Each of the many processes of the tests would compile all our modules for itself.
+export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
 .PHONY: help bench-beds bench-judge bench-soak mutants demo test test-real test-cluster cluster-up cluster-shell cluster-down cluster-control lint histories format bench lock schema generated-current test-full pictures clean
 

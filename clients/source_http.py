@@ -214,11 +214,6 @@ class _Secrets(AuthBase):
         return secret
 
 
-def _a_store_is_down(response: requests.Response) -> bool:
-    """Thanos tells by 422 and a gRPC code that a part of it does not answer."""
-    return response.status_code == 422 and _STORE_DOWN.search(response.text) is not None
-
-
 def _redirected(response: requests.Response) -> str:
     """Where to, without what only the other server need know: its query may hold a token."""
     location = response.headers["Location"]
@@ -228,6 +223,11 @@ def _redirected(response: requests.Response) -> str:
         return location.partition("?")[0][:MESSAGE_LENGTH]
     host = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=host, query="", fragment="").geturl()[:MESSAGE_LENGTH]
+
+
+def _a_store_is_down(response: requests.Response) -> bool:
+    """Thanos tells by 422 and a gRPC code that a part of it does not answer."""
+    return response.status_code == 422 and _STORE_DOWN.search(response.text) is not None
 
 
 def _shortened(asked: str) -> str:

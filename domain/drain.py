@@ -46,7 +46,7 @@ def is_silent(arm: Arm, span: Span) -> bool:
     Known is what every pod (every proxy, where proxies count) tells by a counter of all requests.
     A pod may lack it while another of the same revision has it: then it had no request yet.
     """
-    if not _counts_everything(arm) or not _all_heard(arm, span.since):
+    if not _counts_everything(arm) or not _all_heard(arm, span.since) or _began(arm, span.since):
         return False
     samples = sample(arm, None, span)
     counts = [block.counts["errors"] for block in samples.blocks if "errors" in block.counts]
@@ -72,3 +72,16 @@ def _all_heard(arm: Arm, since: datetime) -> bool:
         for times in targets.values()
     )
     return told and (arm.measure.arm is not None or arm.started.keys() <= seen.keys())
+
+
+def _began(arm: Arm, since: datetime) -> bool:
+    """Whether a counter was first seen since then and is above 0: by how much it rose, nobody saw.
+
+    Proxies, and pods without `up`, do not tell that they were scraped before it was there.
+    """
+    least = since.timestamp()
+    return any(
+        one.points[0][0] > least and one.points[-1][1] > 0
+        for one in arm.requests
+        if one.points and not arm.measure.is_probe(one.labels)
+    )

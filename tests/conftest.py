@@ -15,6 +15,13 @@ settings.register_profile("tidegate", deadline=None, suppress_health_check=[Heal
 settings.load_profile("tidegate")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Of `-n auto`: the tests wait for half of their time, for clocks and other processes."""
+    known = hasattr(os, "sched_getaffinity")  # not on macOS
+    return 2 * (len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A part that is missing here is a reason to skip; in CI it is a failure with that reason."""

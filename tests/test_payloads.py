@@ -16,7 +16,7 @@ from payloads import data_converter
 from settings import TemporalSettings, TlsSettings
 from starter.connection import connect
 from tests.support.release_records import request
-from tests.support.temporal import dev_server
+from tests.support.temporal import connection_to, dev_server
 
 
 def new_key() -> str:
@@ -69,8 +69,8 @@ async def server() -> AsyncIterator[WorkflowEnvironment]:
 
 
 async def test_the_connection_file_turns_it_on(server: WorkflowEnvironment, tmp_path: Path) -> None:
-    address = server.client.service_client.config.target_host
-    settings = TemporalSettings(address=address, encryption_key_file=key_file(tmp_path, new_key()))
+    keys = key_file(tmp_path, new_key())
+    settings = TemporalSettings(**connection_to(server), encryption_key_file=keys)
     hidden: Client = await connect(settings)
     await hidden.start_workflow("Anything", request(), id="hidden", task_queue="nobody")
     history = await hidden.get_workflow_handle("hidden").fetch_history()

@@ -621,7 +621,8 @@ async def test_a_first_release_that_nobody_asks_is_quiet_and_not_without_data(
     site = world.production
     target = await world.target(site, await world.bundle("v2"))
     await site.serve(target)
-    judgement = (await observed(world, step(world, target, 100))).judgement
+    request = step(world, target, 100, length=timedelta(seconds=8))
+    judgement = (await observed(world, request)).judgement
     assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, Reason.no_traffic)
     assert judgement.counts["errors"].canary_requests == 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,16 @@ def write(contract: str, steps: list[Step]) -> None:
     file.write_text(json.dumps(steps, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def shapes_of(contract: str) -> set[str]:
+@cache
+def shapes_of(contract: str) -> frozenset[str]:
     """The request shapes whose answers a contract expects."""
-    return {str(step["shape"]) for step in expected(contract)}
+    return frozenset(str(step["shape"]) for step in expected(contract))
 
 
-def answered_by(contract: str) -> set[str]:
+@cache
+def answered_by(contract: str) -> frozenset[str]:
     """Of these, the shapes to which a contract expects something else than a refusal."""
-    return {str(step["shape"]) for step in expected(contract) if step["status"] < _REFUSAL}
+    return frozenset(str(step["shape"]) for step in expected(contract) if step["status"] < _REFUSAL)
 
 
 def differences(wanted: list[Step], found: list[Step]) -> list[str]:

@@ -63,11 +63,17 @@ def test_nobody_else_of_us_sends_requests_that_the_recorder_could_not_tell() -> 
     assert found == SENDERS
 
 
-def said(tmp_path: Path, body: str, *arguments: str, folder: str = "clients") -> tuple[int, str]:
-    """Exit code and words of pytest on one test file of a folder, with the recorder."""
-    tests = tmp_path / "tests" / folder
-    tests.mkdir(parents=True)
-    (tests / "test_requests.py").write_text(SERVER + body)
+def said(tmp_path: Path, body: str, *arguments: str) -> tuple[int, str]:
+    """Exit code and words of pytest on one test file of our clients, with the recorder."""
+    return said_of(tmp_path, [("clients", body)], *arguments)
+
+
+def said_of(tmp_path: Path, files: list[tuple[str, str]], *arguments: str) -> tuple[int, str]:
+    """The same of several files, each in its folder below `tests`, numbered from 0."""
+    for number, (folder, body) in enumerate(files):
+        file = tmp_path / "tests" / folder / f"test_requests_{number}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(SERVER + body)
     ini = tmp_path / "pytest.ini"
     ini.write_text(INI)
     done = subprocess.run(
@@ -93,18 +99,22 @@ async def test_it():
 """
 
 
-@pytest.mark.parametrize("path", ["/apis", "/apis/apps/v1", "/readyz", "/openapi/v3", "/api/v1"])
-def test_a_request_of_ours_in_no_known_form_is_told_by_its_path(tmp_path: Path, path: str) -> None:
-    code, told = said(tmp_path, sending("GET", path, "tidegate/1"), "tests")
+def test_a_request_of_ours_in_no_known_form_is_told_by_its_path(tmp_path: Path) -> None:
+    paths = ["/apis", "/apis/apps/v1", "/readyz", "/openapi/v3", "/api/v1"]
+    files = [("clients", sending("GET", path, "tidegate/1")) for path in paths]
+    code, told = said_of(tmp_path, files, "tests")
     assert code == 1
-    assert UNLISTED in told
-    assert f"kubernetes GET {path}\n" in told
+    assert told.count(UNLISTED) >= len(paths)
+    assert [path for path in paths if f"kubernetes GET {path}\n" not in told] == []
+    assert f"{len(paths)} failed in" in told
 
 
-@pytest.mark.parametrize("folder", ["activities", "clients", "starter"])
-def test_everybody_who_uses_our_clients_is_observed(tmp_path: Path, folder: str) -> None:
-    code, told = said(tmp_path, sending("GET", "/apis", "tidegate/1"), "tests", folder=folder)
+def test_everybody_who_uses_our_clients_is_observed(tmp_path: Path) -> None:
+    folders = ["activities", "clients", "starter"]
+    files = [(folder, sending("GET", "/apis", "tidegate/1")) for folder in folders]
+    code, told = said_of(tmp_path, files, "tests")
     assert (code, UNLISTED in told) == (1, True)
+    assert [folder for folder in folders if f"FAILED tests/{folder}/" not in told] == []
 
 
 def test_a_registry_client_that_asks_elsewhere_is_told_by_its_path(tmp_path: Path) -> None:
@@ -112,20 +122,17 @@ def test_a_registry_client_that_asks_elsewhere_is_told_by_its_path(tmp_path: Pat
     assert (code, "registry GET /elsewhere\n" in told) == (1, True)
 
 
-@pytest.mark.parametrize(
-    ("path", "agent", "folder"),
-    [
+def test_listed_requests_and_those_of_others_go_by(tmp_path: Path) -> None:
+    requests = [
         ("/version", "tidegate/1", "clients"),
         ("/token?service=a&scope=b", "tidegate-registry/1", "activities"),
         ("/apis", "kubectl/1", "starter"),
         ("/apis", "tidegate/1", "elsewhere"),
-    ],
-)
-def test_listed_requests_and_those_of_others_go_by(
-    tmp_path: Path, path: str, agent: str, folder: str
-) -> None:
-    code, told = said(tmp_path, sending("GET", path, agent), "tests", folder=folder)
+    ]
+    files = [(folder, sending("GET", path, agent)) for path, agent, folder in requests]
+    code, told = said_of(tmp_path, files, "tests")
     assert code == 0, told
+    assert f"{len(requests)} passed in" in told
 
 
 def test_what_a_fixture_sends_when_it_begins_and_when_it_ends_is_seen(tmp_path: Path) -> None:

@@ -129,8 +129,20 @@ class TestByProxies:
         lost = counter("proxy-2", (*LEFT[:2], None, None, None))
         assert not is_silent(arm(TRAEFIK, silent, lost), SPAN)
 
+    def test_first_requests_of_which_only_the_sum_is_known_are_requests(self) -> None:
+        """It had none before the drain began: what the first scrape with them says is no growth."""
+        first = counter("proxy-1", (None, None, 7.0, 7.0, 7.0))
+        assert not is_silent(arm(TRAEFIK, first), SPAN)
+        assert not is_silent(arm(TRAEFIK, counter("proxy-1", LEFT), first_of(first)), SPAN)
+        assert is_silent(arm(TRAEFIK, counter("proxy-1", (None, None, 0.0, 0.0, 0.0))), SPAN)
+
     def test_a_service_that_no_proxy_knows_is_unknown(self) -> None:
         assert not is_silent(arm(TRAEFIK), SPAN)
+
+
+def first_of(series: Series) -> Series:
+    """The same counter of another code."""
+    return replace(series, labels={**series.labels, "code": "500"})
 
 
 def deployment(**annotations: str) -> dict[str, object]:

@@ -11,13 +11,18 @@ from temporalio.workflow import NondeterminismError
 from tests.replay import mutants
 from tests.replay.archive import Address, read, recorded
 from tests.replay.stories import STORIES
+from tests.support.temporal import PreparedOnce
 from worker import WORKFLOWS
 
 HISTORIES = recorded()
 
 
 async def replay(history: WorkflowHistory, *workflows: type) -> None:
-    replayer = Replayer(workflows=workflows, data_converter=pydantic_data_converter)
+    replayer = Replayer(
+        workflows=workflows,
+        workflow_runner=PreparedOnce(),
+        data_converter=pydantic_data_converter,
+    )
     await replayer.replay_workflow(history)
 
 

@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 import yaml
 
+from sandbox.__main__ import main
 from sandbox.platform import Platform
 from tests.support.sandbox import (
     PATIENCE_SECONDS,
@@ -394,9 +395,15 @@ async def test_two_sandboxes_never_share_a_directory(tmp_path: Path) -> None:
         (("--ports", "slack=70000"), "70000"),
     ],
 )
-async def test_a_wrong_option_is_named(
-    tmp_path: Path, options: tuple[str, ...], named: str
+def test_a_wrong_option_is_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    named: str,
 ) -> None:
-    code, problem = await refusal("--state", str(tmp_path), *options)
-    assert code == 2
-    assert named in problem.splitlines()[-1]
+    monkeypatch.setattr(sys, "argv", ["sandbox", "--state", str(tmp_path), *options])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert named in capsys.readouterr().err.splitlines()[-1]

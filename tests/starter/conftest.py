@@ -18,7 +18,7 @@ from tests.support.registry import running_registry
 from tests.support.release_records import request
 from tests.support.ssh_keys import KeyFile, make_key
 from tests.support.stand_in_release import Release, answering
-from tests.support.temporal import dev_server
+from tests.support.temporal import connection_to, dev_server
 
 Told = Callable[..., Done]
 
@@ -52,8 +52,7 @@ def tidegate(cli: Cli) -> Told:
 async def silent_temporal(cli: Cli) -> AsyncIterator[Client]:
     """A real server without any worker; the person's connection file names it."""
     async with dev_server() as server:
-        address = server.client.service_client.config.target_host
-        cli.connect(temporal={"address": address, "ui": "http://ui.example"})
+        cli.connect(temporal={**connection_to(server), "ui": "http://ui.example"})
         yield server.client
 
 

@@ -61,7 +61,8 @@ async def test_a_release_is_started_by_name_with_all_that_it_needs(
     assert request.release_id.startswith(f"release-album-{commit[:10]}-")
     assert (request.commit, request.source) == (commit, str(repository.path))
     assert (request.started_by, request.plan.port) == ("dana@example.com", 8219)
-    assert said["ui"] == (f"http://ui.example/namespaces/default/workflows/{request.release_id}")
+    namespace = f"http://ui.example/namespaces/{silent_temporal.namespace}"
+    assert said["ui"] == f"{namespace}/workflows/{request.release_id}"
 
 
 async def test_a_release_is_found_by_its_service_before_any_worker_has_seen_it(

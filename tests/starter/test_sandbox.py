@@ -6,6 +6,7 @@ import signal
 import socket
 import tomllib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,20 @@ def state(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def up(cli: Cli, state: Path) -> AsyncIterator[Running]:
+    """A sandbox with its workers, ready."""
+    async with _ended(await _up(cli, state)) as running:
+        yield running
+
+
+@pytest.fixture
+async def bare(cli: Cli, state: Path) -> AsyncIterator[Running]:
     """A sandbox without workers, ready."""
-    running = await _up(cli, state)
+    async with _ended(await _up(cli, state, "--no-workers")) as running:
+        yield running
+
+
+@asynccontextmanager
+async def _ended(running: Running) -> AsyncIterator[Running]:
     yield running
     if running.process.returncode is None:
         running.interrupt()
@@ -64,7 +77,7 @@ async def test_a_sandbox_with_workers_is_well_by_the_doctors_judgement(
 
 
 async def test_its_files_give_the_build_role_no_cluster_and_keys_to_their_owner_only(
-    up: Running, state: Path
+    bare: Running, state: Path
 ) -> None:
     people = settings.load(state / "tidegate.toml")
     assert [name.value for name in people.environments] == ["staging", "production"]
@@ -83,7 +96,7 @@ async def test_its_files_give_the_build_role_no_cluster_and_keys_to_their_owner_
 
 
 async def test_a_second_sandbox_in_the_same_directory_is_refused(
-    cli: Cli, up: Running, state: Path
+    cli: Cli, bare: Running, state: Path
 ) -> None:
     done = await cli.spawn("sandbox", "up", "--state", str(state))
     assert done.code == 2

@@ -15,7 +15,7 @@ from tests.support.cli import Cli
 from tests.support.release_records import NOON, request
 from tests.support.screen import Screen
 from tests.support.stand_in_release import Release, answering
-from tests.support.temporal import dev_server
+from tests.support.temporal import own_dev_server
 from tests.support.wire import wire
 
 
@@ -97,7 +97,7 @@ async def test_an_outage_of_temporal_is_said_within_seconds_and_the_watch_goes_o
     cli: Cli, release: Release, temporal: Client
 ) -> None:
     async with wire(temporal.service_client.config.target_host) as connection:
-        cli.connect(temporal={"address": connection.address})
+        cli.connect(temporal={"address": connection.address, "namespace": temporal.namespace})
         await release.becomes(waiting_for="healthy time")
         watching = await cli.start("watch", release.id)
         await watching.line("waiting for healthy time")
@@ -116,7 +116,7 @@ async def test_an_outage_of_temporal_is_said_within_seconds_and_the_watch_goes_o
 
 async def test_a_temporal_that_stays_away_ends_the_watch_as_unreachable(cli: Cli) -> None:
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(dev_server())
+        server = await stack.enter_async_context(own_dev_server())
         address = server.client.service_client.config.target_host
         cli.connect(temporal={"address": address})
         async with answering(server.client):

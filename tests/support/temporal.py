@@ -2,32 +2,63 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
+import contextlib
+import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import cache
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.failures import FailureTranslation
 from domain.environments import CONTROL_QUEUE
+from tests.cluster import ports
 from workflows.lane import LaneWorkflow
 from workflows.release import ReleaseWorkflow
 from workflows.rollback import RollbackWorkflow
 from workflows.story import COMMIT, OUTCOME, PHASE, SERVICE, WEIGHT
 
 BIN = Path(sys.executable).parent
+START_SECONDS = 30.0
+# Timers are otherwise up to a second late, and tasks wait for the next of 20 looks per second.
+PUNCTUAL = ('history.timerProcessorMaxTimeShift="10ms"',)
+HASTY = (
+    *PUNCTUAL,
+    "history.transferProcessorMaxPollRPS=1000",
+    "history.timerProcessorMaxPollRPS=1000",
+)
 WORKFLOWS = (ReleaseWorkflow, LaneWorkflow, RollbackWorkflow)
 ATTRIBUTES: tuple[SearchAttributeKey[Any], ...] = (SERVICE, COMMIT, PHASE, OUTCOME, WEIGHT)
+_numbers = count(1)
 Activities = Mapping[str, Sequence[Callable[..., Any]]]
+
+
+class PreparedOnce(SandboxedWorkflowRunner):
+    """The sandbox of the real workers; that a workflow can be loaded in it is tried once."""
+
+    _prepared: ClassVar[set[type]] = set()
+
+    def prepare_workflow(self, defn: Any) -> None:
+        if defn.cls not in self._prepared:
+            super().prepare_workflow(defn)
+            self._prepared.add(defn.cls)
 
 
 @asynccontextmanager
@@ -37,38 +68,110 @@ async def skipping_server() -> AsyncIterator[WorkflowEnvironment]:
         test_server_existing_path=str(BIN / "temporal-test-server"),
         data_converter=pydantic_data_converter,
     ) as server:
-        await server.client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(
-                namespace=server.client.namespace,
-                search_attributes={
-                    key.name: IndexedValueType.ValueType(key.indexed_value_type)
-                    for key in ATTRIBUTES
-                },
-            )
-        )
+        await _add_attributes(server.client)
         yield server
 
 
 @asynccontextmanager
-async def dev_server(*, longest_history: int = 4096) -> AsyncIterator[WorkflowEnvironment]:
+async def dev_server(*, hasty: bool = True) -> AsyncIterator[WorkflowEnvironment]:
     """The real server on the wall clock, for updates, cancellation, termination and lanes.
+
+    The process's tests share one, which none of them may stop; each has a namespace of its own.
+    One in haste gives a stopping worker tasks that are lost with it until they time out.
+    """
+    address = _shared_server(hasty=hasty)
+    namespace = f"test-{next(_numbers)}"
+    client = await _connected(address, namespace)
+    retention = Duration(seconds=24 * 3600)
+    await client.workflow_service.register_namespace(
+        RegisterNamespaceRequest(
+            namespace=namespace, workflow_execution_retention_period=retention
+        ),
+        retry=True,
+    )
+    await _add_attributes(client)
+    yield WorkflowEnvironment.from_client(client)
+
+
+@asynccontextmanager
+async def own_dev_server(*, longest_history: int = 4096) -> AsyncIterator[WorkflowEnvironment]:
+    """A real server for one test, which may stop it, with the namespace `default`.
 
     After `longest_history` events it suggests to continue as new.
     """
-    async with await WorkflowEnvironment.start_local(
+    async with await _start(longest_history) as server:
+        yield server
+
+
+def connection_to(server: WorkflowEnvironment) -> dict[str, str]:
+    """Where a person's connection file finds it."""
+    client = server.client
+    address = client.service_client.config.target_host
+    return {"address": address, "namespace": client.namespace}
+
+
+async def _start(longest_history: int) -> WorkflowEnvironment:
+    return await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(BIN / "temporal"),
         data_converter=pydantic_data_converter,
         search_attributes=list(ATTRIBUTES),
         dev_server_log_level="never",
-        # Timers are otherwise up to a second late.
-        dev_server_extra_args=[
-            "--dynamic-config-value",
-            'history.timerProcessorMaxTimeShift="10ms"',
-            "--dynamic-config-value",
-            f"limit.historyCount.suggestContinueAsNew={longest_history}",
+        dev_server_extra_args=_configured(*HASTY, _suggestion(longest_history)),
+    )
+
+
+def _configured(*values: str) -> list[str]:
+    return [word for value in values for word in ("--dynamic-config-value", value)]
+
+
+def _suggestion(longest_history: int) -> str:
+    return f"limit.historyCount.suggestContinueAsNew={longest_history}"
+
+
+@cache
+def _shared_server(*, hasty: bool) -> str:
+    (port,) = ports.free(1)
+    # Not by `start_local`: the end of the interpreter is too late for an event loop.
+    server = subprocess.Popen(
+        [
+            *(BIN / "temporal", "server", "start-dev", "--headless", "--log-level", "never"),
+            *("--ip", ports.HOST, "--port", str(port)),
+            *_configured(*(HASTY if hasty else PUNCTUAL)),
         ],
-    ) as server:
-        yield server
+        env={"GOGC": "400", **os.environ},  # memory for processor time: it lives for minutes
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    atexit.register(_end, server)
+    return f"{ports.HOST}:{port}"
+
+
+async def _connected(address: str, namespace: str) -> Client:
+    """Once the server listens and finds itself well."""
+    async with asyncio.timeout(START_SECONDS):
+        while True:
+            with contextlib.suppress(RuntimeError):
+                return await Client.connect(
+                    address, namespace=namespace, data_converter=pydantic_data_converter
+                )
+            await asyncio.sleep(0.02)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    server.wait()
+
+
+async def _add_attributes(client: Client) -> None:
+    await client.operator_service.add_search_attributes(
+        AddSearchAttributesRequest(
+            namespace=client.namespace,
+            search_attributes={
+                key.name: IndexedValueType.ValueType(key.indexed_value_type) for key in ATTRIBUTES
+            },
+        ),
+        retry=True,
+    )
 
 
 @asynccontextmanager
@@ -87,6 +190,7 @@ async def workers(
                 task_queue=queue,
                 workflows=WORKFLOWS if queue == CONTROL_QUEUE else (),
                 activities=activities[queue],
+                workflow_runner=PreparedOnce(),
                 interceptors=[FailureTranslation()],
                 max_cached_workflows=cached_workflows,
                 # A look that is given up hears it by its heartbeat.

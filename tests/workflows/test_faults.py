@@ -30,6 +30,12 @@ async def server() -> AsyncIterator[WorkflowEnvironment]:
         yield server
 
 
+@pytest.fixture
+async def unhurried() -> AsyncIterator[WorkflowEnvironment]:
+    async with dev_server(hasty=False) as server:
+        yield server
+
+
 def short(world: World) -> World:
     world.request = request(plan=plan(**SHORT))
     world.lane_poll = timedelta(milliseconds=200)
@@ -70,9 +76,9 @@ async def test_a_cancel_during_the_rollback_is_survived_without_a_cache(
 
 @pytest.mark.parametrize("during", ["earn_window", "observe_step", "shift_traffic", "undo"])
 async def test_a_stopped_worker_is_replaced_by_another_and_nothing_is_done_twice(
-    server: WorkflowEnvironment, during: str
+    unhurried: WorkflowEnvironment, during: str
 ) -> None:
-    world = short(World(server))
+    world = short(World(unhurried))
     stopping = asyncio.Event()
 
     async def stop() -> None:

@@ -16,7 +16,7 @@ from domain.traffic import TrafficSplit
 from tests.support.conditions import eventually
 from tests.support.release_records import plan, request
 from tests.support.release_world import PRODUCTION, STAGING, World, running
-from tests.support.temporal import dev_server
+from tests.support.temporal import own_dev_server
 from tests.workflows.conftest import SHORT
 
 POLL = timedelta(milliseconds=200)
@@ -202,7 +202,10 @@ async def test_a_newer_bundle_that_has_soaked_supersedes_the_one_that_waits(live
 
 
 async def test_who_is_superseded_just_before_the_lane_starts_anew_is_told_all_the_same() -> None:
-    async with dev_server(longest_history=30) as server, running(server, lane_poll=POLL) as world:
+    async with (
+        own_dev_server(longest_history=30) as server,
+        running(server, lane_poll=POLL) as world,
+    ):
         world.request = request(plan=plan(**SHORT))
         first, second = world.also("a" * 40), world.also("b" * 40)
         newer = Ticket(release_id="release-album-newer", service="album", commit="d" * 40)
