@@ -131,6 +131,7 @@ def test_an_arm_whose_scrapes_stop_is_held_however_well_the_other_is_scraped(arm
     said = last.record.answers[-1].judgement
     assert f"Holding: no data on errors, slow of the {arm} for more than 2 min" in said.sentence
     assert said.time_needed is None
+    assert f"every scrape of the {arm}'s pods fails (`up` is 0)" in said.sentence
     assert before.record.blocks[-1].dark == {"errors": (arm,), "slow": (arm,)}
     stored = ObservedRollout.model_validate_json(last.record.model_dump_json())
     assert recompute_rollout(stored).differences == ()
