@@ -83,8 +83,8 @@ class Gatekeeper:
             serving = await self._stable.read(target.service)
             if weight != 100 or serving is None or serving.bundle != str(target.bundle):
                 raise PermanentFailure(
-                    f"{target.revision} gets {weight} % of {target.service}'s traffic; this asks"
-                    " for the bundle that serves everybody"
+                    f"{target.revision} gets {weight} % of {target.service}'s traffic; only"
+                    " the bundle that serves everybody needs no approval any more"
                 )
         return bundle
 
