@@ -86,11 +86,11 @@ async def test_a_source_that_answers_late_is_not_called_silent_for_that(
 ) -> None:
     target = await serving(world)
     rules = judge_rules(world.plan, 100, has_stable=False)
-    now, lag = datetime.now(UTC), timedelta(seconds=1)
+    now, lag = datetime.now(UTC), 2 * rules.silent_after
     request = ObserveStep(
         target=target,
         weight=100,
-        rules=rules.model_copy(update={"stale_after": timedelta(milliseconds=200)}),
+        rules=rules,
         since=now,
         ends_at=now + timedelta(seconds=30),
         block=world.plan.pace.block,
