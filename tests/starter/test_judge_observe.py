@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from domain.canary import judge_rules
+from domain.environments import Environment
 from domain.judge.rules import JudgeRules
+from domain.observed_rollout import Watching
 from domain.plan import ServicePlan
 from sandbox.platform import Platform
+from settings import ClusterSettings
 from starter import judge_observe
+from starter.observing import Sight, plan_by_limits, sight_of
 from tests.starter.conftest import Told
 from tests.support.cli import Cli, Done
 from tests.support.rollouts import CANARY, PLAN, STABLE, environment, running_rollout, told
+from tests.support.web import answering_with
 
 ARMS = ("--canary", CANARY, "--stable", STABLE)
 BY_PLAN = ("--plan", "plan.yaml", "--service", "album")
@@ -110,6 +120,83 @@ async def test_a_source_that_does_not_answer_is_told_once_and_would_hold(
     assert done.code == 17, done
     assert done.err.count("no data") == 1
     assert done.out.splitlines()[-1].startswith("HOLD after ")
+
+
+class Guard:
+    """A proxy before Prometheus; from some moment on it lets nobody in."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.url = platform.environments["production"].prometheus.url
+        self.closed = False
+
+    async def answer(self, request: web.Request) -> web.Response:
+        if self.closed:
+            return web.json_response({"error": "token expired"}, status=403)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.url}{request.path_qs}") as answer,
+        ):
+            text = await answer.text()
+            return web.Response(text=text, content_type=answer.content_type)
+
+
+@asynccontextmanager
+async def guarded(cli: Cli, rollout: Platform, directory: Path) -> AsyncIterator[Guard]:
+    guard = Guard(rollout)
+    async with answering_with(guard.answer) as url:
+        place = environment(rollout, directory, prometheus=url)
+        cli.connect(environments={"production": place})
+        yield guard
+
+
+async def test_a_source_that_refuses_us_at_the_first_look_is_refused_with_what_to_do(
+    cli: Cli, rollout: Platform, tmp_path: Path
+) -> None:
+    async with guarded(cli, rollout, tmp_path) as guard:
+        guard.closed = True
+        done = await observed(cli, *BY_PLAN)
+    assert (done.code, done.out) == (2, ""), done
+    assert "answered 403" in done.err
+    assert "check the credentials of this environment" in done.err
+
+
+async def test_a_source_that_refuses_us_in_the_middle_of_a_watch_is_no_data_told_once(
+    cli: Cli, rollout: Platform, tmp_path: Path
+) -> None:
+    async with guarded(cli, rollout, tmp_path) as guard:
+        running = await cli.start("judge", "observe", *ARMS, *BY_PLAN, "--for", "3s")
+        await running.line("would hold")
+        guard.closed = True
+        done = await running.end()
+    assert done.code == 17, done
+    assert done.err.count("! no data: ") == 1
+    assert "answered 403" in done.err
+
+
+async def test_samples_that_do_not_fit_what_was_judged_are_no_data(
+    rollout: Platform, tmp_path: Path
+) -> None:
+    place = ClusterSettings.model_validate(environment(rollout, tmp_path))
+    question = judge_observe.Question(
+        environment=Environment.PRODUCTION,
+        canary=CANARY,
+        control=judge_observe.control_of(STABLE, None),
+        weight=10,
+    )
+    watched = judge_observe._watched(question, place, plan_by_limits(None), None)
+
+    async def looked(sight: Sight) -> Watching:
+        now = datetime.now(UTC)
+        times = {"since": now - timedelta(seconds=3), "block": timedelta(seconds=0.5)}
+        watching = Watching.begun(watched.model_copy(update=times)).judged(now)
+        within = {"until": now - timedelta(seconds=1.25)}
+        state = watching.state.model_copy(update=within)
+        return await judge_observe._look(watching.with_(state=state), sight, now)
+
+    async with asyncio.timeout(20), sight_of(place) as sight:
+        while (after := await looked(sight)).heard:
+            """The pods are too young for so many blocks."""
+    assert "starts before" in after.left_out[0]
 
 
 async def test_labels_by_which_a_pod_is_in_both_arms_are_refused(
