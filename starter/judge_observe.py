@@ -74,6 +74,7 @@ def observe(question: Question, output: Format) -> ExitCode:
     """Watch and say what Tidegate would have done; the exit code is that of the whole watch."""
     _refuse_bad_record(question.record)
     length = _length(question.length)
+    _refuse_one_arm_twice(question)
     place = configuration.load().cluster(question.environment)
     plan = _plan(question, length)
     _refuse_proxies(plan)
@@ -91,6 +92,17 @@ def _refuse_bad_record(file: Path | None) -> None:
         raise PermanentFailure(f"record {file} exists already: name another file by --record")
     if not file.absolute().parent.is_dir():
         raise PermanentFailure(f"record {file} cannot be written: its folder does not exist")
+
+
+def _refuse_one_arm_twice(question: Question) -> None:
+    """Said at once: the pods that would show it may not be there yet."""
+    beside = question.control
+    canary, other = parse_selector(question.canary), parse_selector(beside.labels)
+    if canary.items() <= other.items() or other.items() <= canary.items():
+        raise Refused(
+            f"--canary {question.canary} and --{beside.control} {beside.labels}: a pod of one arm"
+            " carries the labels of both arms; name each by a label that only its own pods have"
+        )
 
 
 def _length(text: str | None) -> timedelta | None:

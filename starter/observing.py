@@ -64,7 +64,10 @@ def plan_by_limits(limits: str | None, words: Mapping[str, object] | None = None
 
     Raises PermanentFailure naming what cannot be read.
     """
-    given = dict(part.strip().partition("=")[::2] for part in (limits or "").split(",") if part)
+    parts = [part.strip().partition("=")[::2] for part in (limits or "").split(",") if part]
+    given = dict(parts)
+    if twice := [name for name in given if [one for one, _ in parts].count(name) > 1]:
+        raise PermanentFailure(f"--limits says {twice[0]} more than once: leave one of them out")
     try:
         return ServicePlan.model_validate({**STAND_INS, "limits": given, **(words or {})})
     except ValidationError as error:

@@ -223,6 +223,7 @@ async def test_labels_by_which_a_pod_is_in_both_arms_are_refused(
         (("--record", "nowhere/file"), "its folder does not exist"),
         (("--stable", "version!=album-v2"), "write labels as name=value"),
         (("--baseline", STABLE), "--stable and --baseline are two arms"),
+        (("--limits", "errors=1%,errors=2%"), "--limits says errors more than once"),
         (("--canaries", "0"), "should be greater than or equal to 1"),
         (("--weight", "100"), "should be less than or equal to 99"),
         (("--plan", "tidegate.yaml", "--limits", "errors=2%"), "the plan has limits and metrics"),
@@ -237,6 +238,24 @@ def test_what_cannot_be_judged_is_refused_before_anything_is_asked(
     assert done.code in (2, 4), done
     assert problem in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    "arms",
+    [
+        ("--canary", "x=y", "--stable", " x=y"),
+        ("--canary", "x=y,a=b", "--baseline", "a=b,x=y"),
+        ("--canary", "x=y", "--baseline", "x=y,a=b"),
+    ],
+)
+def test_one_arm_named_twice_is_refused_before_a_pod_is_there(
+    cli: Cli, tidegate: Told, arms: tuple[str, ...]
+) -> None:
+    place = {"kubeconfig": "/none", "namespace": "x", "prometheus": "http://127.0.0.1:1"}
+    cli.connect(environments={"production": place})
+    done = tidegate("judge", "observe", *arms)
+    assert (done.code, done.out) == (5, ""), done
+    assert f"and {arms[2]} {arms[3]}: a pod of one arm carries the labels of both" in done.err
 
 
 async def checked(cli: Cli, *arguments: str) -> Done:
