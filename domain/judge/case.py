@@ -100,11 +100,17 @@ class Case:
         )
 
     def suspicious(self) -> bool:
-        """Whether any metric alone speaks against the canary, in enough blocks."""
+        """Whether any metric alone speaks against the canary, in enough blocks or beyond excuse."""
         return any(
-            self.regression(metric) >= SUSPICION and self._repeated(metric)
+            self.regression(metric) >= SUSPICION
+            and (self._repeated(metric) or self._beyond_excuse(metric))
             for metric in self.metrics
         )
+
+    def _beyond_excuse(self, metric: str) -> bool:
+        """Whether one block said more than chance may."""
+        most = self.rules.excused
+        return most is not None and self.regression(metric) >= most
 
     def _repeated(self, metric: str) -> bool:
         """Whether more spoke against it than chance: one block is one vote, like any other.

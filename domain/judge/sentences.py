@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from datetime import timedelta
 
-from domain.judge.case import Case
+from domain.judge.case import SUSPICION, Case
 from domain.judge.counts import Counts
 from domain.judge.interval import CONFIDENCE, RatioInterval
 from domain.judge.outlook import CAUGHT_RATE, caught_probability, request_rate
@@ -135,8 +135,16 @@ def within_limit(case: Case) -> str:
     return (
         f"Promoted: {'; '.join(parts)}; a canary at the limit would look this good in at most"
         f" {_one_of(weakest)} rollouts (limit {_one_of(case.rules.promote_at)}); assumes that"
-        f" requests fail independently{basis}{_neutral_note(case)}"
+        f" requests fail independently{basis}{_neutral_note(case)}{_excused(case)}"
     )
+
+
+def _excused(case: Case) -> str:
+    """What one block said against a canary that is promoted all the same."""
+    loudest = max(case.regression(metric) for metric in case.metrics)
+    if case.rules.excused is None or loudest < SUSPICION:
+        return ""
+    return f"; {_little(case)} spoke against it (e={_figure(loudest)} of {case.rules.excused:g})"
 
 
 def quiet(case: Case) -> str:

@@ -153,6 +153,14 @@ async def test_a_refusal_names_the_query_and_the_reason(
     assert len(double.queries) == 1
 
 
+async def test_a_400_that_is_no_answer_of_the_api_may_be_of_another_address(
+    client: Prometheus, double: PrometheusDouble
+) -> None:
+    double.status, double.text = 400, 'unsupported path requested: "/nope/api/v1/query"'
+    with pytest.raises(PermanentFailure, match="or the url if it is no Prometheus API"):
+        await ask(client)
+
+
 async def test_a_store_of_thanos_that_is_down_is_waited_for(
     client: Prometheus, double: PrometheusDouble
 ) -> None:
