@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clients.files import read_file
 from clients.plan_file import plan_of
 from clients.policy_source import parse_policy
 from domain.environments import RELEASE_ENVIRONMENTS
@@ -172,7 +173,7 @@ def _policy(file: Path | None) -> Policy | None:
 
 def _read(file: Path, option: str) -> bytes:
     try:
-        return file.read_bytes()
+        return read_file(file)
     except OSError as error:
         raise NotFound(f"{file} cannot be read: {error.strerror}; correct {option}") from error
 
