@@ -34,13 +34,14 @@ def test_numbers_that_no_float_counts_by_are_refused_wherever_a_block_has_them(n
     assert block(
         counts={"errors": {"canary_requests": MOST}}, pods=PODS, histograms={"slow": EDGES}
     )
-    for words in (
+    refused: tuple[dict[str, Any], ...] = (
         *({"counts": {"errors": {name: number}}} for name in Counts.model_fields),
         *({"histograms": {"slow": EDGES | {name: [number]}}} for name in list(EDGES)[1:]),
         *({"pods": PODS | {name: number}} for name in list(PODS)[2:]),
         {"pods": PODS | {"canary_requests": [number]}},
         {"pods": PODS | {"canary_bad": {"errors": [number]}}},
-    ):
+    )
+    for words in refused:
         with pytest.raises(ValidationError, match="than or equal to"):
             block(**words)
     told = {"since": NOON, "length": 60, "finding": "healthy", "earned": 60}
