@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from activities import soak
 from activities.failures import NotYet
@@ -22,10 +24,12 @@ from domain.soak_windows import Finding
 from domain.steps import EarnWindow, RevisionRequest
 from sandbox.connection import kubeconfig
 from sandbox.kubernetes.authorization import STRANGER
+from tests.support.cluster_client import write_kubeconfig
 from tests.support.platform_world import SandboxWorld, running_site
 from tests.support.sandbox import eventually
 from tests.support.site import Site
 from tests.support.source_doubles import source_double
+from tests.support.web import answering_with
 from tests.support.world import PRODUCTION, STAGING
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -388,6 +392,31 @@ async def test_a_cluster_that_lets_us_in_no_more_is_no_drift_and_ends_nothing(
             await site.do("earn_window", over(world, target, ZERO))
         answer = await site.do("earn_window", over(world, target, 2 * MINUTE))
     assert (answer.is_unknown, answer.drift) == (True, "")
+
+
+async def test_a_route_that_we_may_not_read_is_no_drift(
+    world: SandboxWorld, tmp_path: Path
+) -> None:
+    """Its other objects are seen: only the right on routes was taken away."""
+    target = await soaking(world)
+    cluster = world.platform.clusters["staging"]
+    token = cluster.kubeconfig()["users"][0]["user"]["token"]
+
+    async def without_routes(request: web.Request) -> web.Response:
+        if "httproutes" in request.path:
+            said = {"kind": "Status", "code": 403, "message": "bob cannot get httproutes"}
+            return web.json_response(said, status=403)
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
+            session.get(f"{cluster.url}{request.path_qs}", ssl=False) as found,
+        ):
+            return web.json_response(await found.json(), status=found.status)
+
+    async with answering_with(without_routes) as url:
+        file = write_kubeconfig(tmp_path, url, token)
+        async with misconfigured(world, kubeconfig=file, context="x") as site:
+            with pytest.raises(TransientFailure, match=r"nobody sees its objects: .*HTTPRoute"):
+                await site.do("earn_window", over(world, target, ZERO))
 
 
 async def test_hours_in_which_nobody_asked_have_passed_and_are_not_known(
