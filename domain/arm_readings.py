@@ -19,6 +19,7 @@ from domain.scrapes import (
     differences,
     scrape_times,
 )
+from domain.targets import doubled
 
 # Kubernetes tells creation times by the second.
 CLOCK_SLACK = 2.0
@@ -125,6 +126,7 @@ def read(
     roles = _roles(arm, edges)
     counted = (window.since, window.after)
     members = _members(arm, roles, faults)
+    _name_doubled(arm, faults)
     for pod, targets in seen.items():
         times = sorted({time for found in targets.values() for time in found})
         own = members.get(pod, [])
@@ -143,6 +145,14 @@ def read(
     _read_restarts(arm, window, reading, faults)
     _refuse_impossible(reading.scrapes, faults)
     return reading
+
+
+def _name_doubled(arm: Arm, faults: Faults) -> None:
+    metrics = (arm.counts, arm.failures, arm.buckets)
+    proxied = arm.measure.arm
+    for found in doubled(metrics, _used(arm), arm.up, proxied.label if proxied else None):
+        what = f"counted twice, two targets tell the same requests ({found.labels}): keep one"
+        faults.between(found.pod, what, -math.inf, found.until)
 
 
 def _name_doubts(arm: Arm, reading: ArmReading, window: Window, faults: Faults) -> None:

@@ -69,6 +69,13 @@ class Faults:
         """The whole series is broken."""
         self.everything(_broken(series, what, series.points[-1][0]))
 
+    def between(self, pod: str, what: str, start: float, end: float) -> None:
+        """A pod's counters cannot be used from one scrape to another; told once."""
+        fault = Broken(pod, "every series", what, moment(end))
+        if fault not in self.named:
+            self.named.append(fault)
+            self.stretches.append((start, end))
+
     def doubt(self, pod: str, what: str, time: float) -> None:
         """Something to be told; the blocks are kept."""
         self.named.append(Broken(pod, "every series", what, moment(time)))
