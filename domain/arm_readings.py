@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from domain.growth import differences
 from domain.metrics.measure import Measure
 from domain.metrics.templates import OTEL_HTTP
 from domain.scrapes import (
@@ -16,7 +17,6 @@ from domain.scrapes import (
     Series,
     Times,
     by_pod,
-    differences,
     scrape_times,
 )
 from domain.targets import doubled
@@ -134,7 +134,8 @@ def read(
             continue
         reading.counts_requests = True
         reading.times[pod] = times
-        for item, time, grown in differences(own, targets, _born(arm, pod, window), counted):
+        born = _born(arm, pod, window)
+        for item, time, grown in differences(own, targets, born, counted, faults):
             scrape = reading.scrapes.setdefault((pod, time), Scrape())
             _tally(scrape, roles[id(item)], grown)
         for time in times if not own else ():
@@ -246,7 +247,7 @@ def _read_restarts(arm: Arm, window: Window, reading: ArmReading, faults: Faults
         targets = scrape_times(members, ())[pod]
         reading.times.setdefault(pod, sorted({t for one in targets.values() for t in one}))
         born, counted = _born(arm, pod, window), (window.since, window.after)
-        restarts = differences(members, targets, born, counted)
+        restarts = differences(members, targets, born, counted, faults)
         reading.restarts += [(time, grown) for _, time, grown in restarts]
 
 

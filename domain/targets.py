@@ -57,8 +57,9 @@ def doubled(
     Two targets tell one process when their series are of the same labels, but for those that are
     one value throughout each target, and no value of either is below what the other told before
     (at one time: both are equal), for every counter that both have and each step between two
-    buckets; both must have risen, and have counted 5 requests. Of two processes some counter soon
-    contradicts that: it would have to be, at each scrape, less than one scrape's growth apart.
+    buckets; they overlap in time, both have risen, and have counted 5 requests. Of two processes
+    some counter soon contradicts that: it would have to be, at each scrape, less than one scrape's
+    growth apart.
 
     Limits: two processes that stay so close in every bucket are taken for one (and refused);
     scrapes less than a second apart say nothing of their order; a restart excuses the scrapes
@@ -126,6 +127,9 @@ def _told(one: _Target, other: _Target, apart: frozenset[str]) -> str:
 def _is_one_process(one: _Target, other: _Target, apart: frozenset[str]) -> bool:
     own, theirs = _counters(one, apart), _counters(other, apart)
     began = [min(item.points[0][0] for kind in target for item in kind) for target in (one, other)]
+    ended = [max(item.points[-1][0] for kind in target for item in kind) for target in (one, other)]
+    if max(began) > min(ended):
+        return False
     restarts = sorted(_restarts(one) | _restarts(other))
     counted, rising = 0.0, [False, False]
     for key in own.keys() & theirs.keys():
