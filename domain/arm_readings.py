@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from domain.growth import differences
 from domain.metrics.measure import Measure
 from domain.metrics.templates import OTEL_HTTP
 from domain.scrapes import (
@@ -17,9 +18,9 @@ from domain.scrapes import (
     Series,
     Times,
     by_pod,
-    differences,
     scrape_times,
 )
+from domain.targets import doubled
 
 # Kubernetes tells creation times by the second.
 CLOCK_SLACK = 2.0
@@ -135,6 +136,7 @@ def read(
     roles = _roles(arm, edges)
     counted = (window.since, window.after)
     members = _members(arm, roles, faults)
+    _name_doubled(arm, faults)
     for pod, targets in seen.items():
         times = sorted({time for found in targets.values() for time in found})
         own = members.get(pod, [])
@@ -142,7 +144,8 @@ def read(
             continue
         reading.counts_requests = True
         reading.times[pod] = times
-        for item, time, grown in differences(own, targets, _born(arm, pod, window), counted):
+        born = _born(arm, pod, window)
+        for item, time, grown in differences(own, targets, born, counted, faults):
             scrape = reading.scrapes.setdefault((pod, time), Scrape())
             _tally(scrape, roles[id(item)], grown)
         for time in times if not own else ():
@@ -153,6 +156,14 @@ def read(
     _read_restarts(arm, window, reading, faults)
     _refuse_impossible(reading.scrapes, faults)
     return reading
+
+
+def _name_doubled(arm: Arm, faults: Faults) -> None:
+    metrics = (arm.counts, arm.failures, arm.buckets)
+    proxied = arm.measure.arm
+    for found in doubled(metrics, _used(arm), arm.up, proxied.label if proxied else None):
+        what = f"counted twice, two targets tell the same requests ({found.labels}): keep one"
+        faults.between(found.pod, what, -math.inf, found.until)
 
 
 def _name_doubts(arm: Arm, reading: ArmReading, window: Window, faults: Faults) -> None:
@@ -246,7 +257,7 @@ def _read_restarts(arm: Arm, window: Window, reading: ArmReading, faults: Faults
         targets = scrape_times(members, ())[pod]
         reading.times.setdefault(pod, sorted({t for one in targets.values() for t in one}))
         born, counted = _born(arm, pod, window), (window.since, window.after)
-        restarts = differences(members, targets, born, counted)
+        restarts = differences(members, targets, born, counted, faults)
         reading.restarts += [(time, grown) for _, time, grown in restarts]
 
 

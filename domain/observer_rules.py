@@ -14,6 +14,7 @@ from domain.observer import CANARY, ArmSummary, ArmView, Fault, Finding, Inspect
 from domain.quantities import format_duration
 from domain.samples import SILENT_INTERVALS, common_edges, nearest_edge
 from domain.scrapes import SCRAPER_LABELS, Series, is_count, moment
+from domain.targets import doubled
 
 # A pod that is up for so many scrapes has had its chance to show a series.
 SETTLED_SCRAPES = 3
@@ -218,6 +219,24 @@ def _twice(arms: Sequence[ArmView], _: Surroundings) -> Iterator[Finding]:
                 what=f"{view.name}'s {_named(twice)} has the same series twice",
                 remedy="two jobs scrape it: keep one",
             )
+        yield from _counted_twice(view)
+
+
+def _counted_twice(view: ArmView) -> Iterator[Finding]:
+    """One process told under other labels: only its values show that it is one."""
+    metrics = (view.arm.counts, view.arm.failures, view.arm.buckets)
+    proxied = view.arm.measure.arm
+    whole = (*view.arm.counts, *view.arm.failures, *view.arm.whole_buckets)
+    found = list(doubled(metrics, whole, view.arm.up, proxied.label if proxied else None))
+    if found:
+        pods = {one.pod for one in found}
+        yield Finding(
+            fault=Fault.twice,
+            arm=view.name,
+            what=f"{view.name}'s {_named(pods)} is counted twice, two targets tell the same"
+            f" requests ({found[0].labels})",
+            remedy="scrape each process once, or let the plan's metrics.where name one target",
+        )
 
 
 def _no_counts(arms: Sequence[ArmView], around: Surroundings) -> Iterator[Finding]:

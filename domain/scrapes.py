@@ -1,18 +1,15 @@
-"""Raw counters of pods, read carefully: differences between scrapes, and what is broken in them.
+"""Raw counters of pods, read carefully: when they were scraped, and what is broken in them.
 
-A process that began anew, a new error code of a known pod and a pod born in the step all count
-from 0; a value that is no count spoils the blocks it touches.
+A value that is no count, and series that are there twice, spoil the blocks they touch.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
-from operator import gt, lt
+from operator import lt
 
 from domain.errors import PermanentFailure
 
@@ -72,6 +69,13 @@ class Faults:
         """The whole series is broken."""
         self.everything(_broken(series, what, series.points[-1][0]))
 
+    def between(self, pod: str, what: str, start: float, end: float) -> None:
+        """A pod's counters of the scrapes in `[start, end]` cannot be used; told once."""
+        fault = Broken(pod, "every series", what, moment(end))
+        if fault not in self.named:
+            self.named.append(fault)
+            self.stretches.append((start, end, fault))
+
     def doubt(self, pod: str, what: str, time: float) -> None:
         """Something to be told; the blocks are kept."""
         self.named.append(Broken(pod, "every series", what, moment(time)))
@@ -119,7 +123,7 @@ def _rise(times: tuple[float, ...]) -> bool:
 
 
 def is_count(value: float) -> bool:
-    """Whether a counter can have this value; NaN is in no range."""
+    """Whether a counter can have it: not negative, not NaN, and still counted one by one."""
     return 0 <= value <= LARGEST_COUNT
 
 
@@ -152,57 +156,6 @@ def scrape_times(series: Iterable[Series], up: Iterable[Series]) -> Times:
         pod: {target: sorted(times) for target, times in targets.items()}
         for pod, targets in found.items()
     }
-
-
-def differences(
-    members: list[Series],
-    targets: Mapping[Target, list[float]],
-    born: float | None,
-    between: tuple[datetime, datetime],
-) -> Iterator[tuple[Series, float, float]]:
-    """(series, scrape time, growth) per scrape of one pod, from the weight change on.
-
-    `targets`: when what exposes its series was scraped; `between`: when the weight changed, and
-    until when all is counted already.
-    """
-    resets = sorted(_resets(members))
-    change, counted = (moment.timestamp() - TIMING_SLACK for moment in between)
-    for item in members:
-        first = bisect_left(item.points, (counted,))
-        if first > 0:
-            before = item.points[first - 1]
-            previous = before if is_count(before[1]) else None
-        else:
-            previous = _base(targets.get(target_of(item), []), item.points[0][0], born)
-        for time, value in item.points[first:]:
-            if not is_count(value):
-                previous = None
-                continue
-            if previous is not None and previous[0] >= change:
-                # One counter that went down means the process began anew: all began at 0.
-                anew = any(previous[0] < reset <= time for reset in resets)
-                yield item, time, value if anew else value - previous[1]
-            previous = (time, value)
-
-
-def _resets(members: list[Series]) -> set[float]:
-    found: set[float] = set()
-    for item in members:
-        values = [value for _, value in item.points]
-        if not any(map(gt, values, values[1:])):
-            continue
-        for (_, before), (time, value) in pairwise(item.points):
-            if 0 <= value < before:
-                found.add(time)
-    return found
-
-
-def _base(times: list[float], first: float, born: float | None) -> tuple[float, float] | None:
-    """Where a series was 0: at the pod's scrape before its first, or when the pod was born."""
-    index = bisect_left(times, first)
-    if index > 0:
-        return times[index - 1], 0.0
-    return (born, 0.0) if born is not None else None
 
 
 def moment(seconds: float) -> datetime:

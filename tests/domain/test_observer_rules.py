@@ -317,3 +317,26 @@ def test_restarts_that_are_no_counts_are_refused_and_earlier_values_are_not() ->
         replace(one, points=((last - 10, math.nan), (last, 2))) for one in buckets("stable-1")
     )
     assert faults(found(both(stable=view(STABLE, ("stable-1",), shown)))) == []
+
+
+def test_a_process_that_two_targets_tell_is_refused_by_its_values() -> None:
+    """`instance` differs, as where a second job rewrites it: no label says that it is one."""
+    at = NOW.timestamp() - 30
+
+    def told(offset: float, values: tuple[float, ...], instance: str) -> Series:
+        labels = {"pod": "canary-1", "namespace": "production", "instance": instance}
+        points = tuple((at + 10 * n + offset, value) for n, value in enumerate(values))
+        return Series("canary-1", labels | {"le": "+Inf"}, points)
+
+    first = told(0, (10, 20, 30), "10.0.0.1:8080")
+    for second, refused in (
+        (told(0, (10, 20, 30), "canary-1"), True),
+        (told(4, (14, 24, 34), "canary-1"), True),
+        (told(4, (3, 4, 5), "10.0.0.1:9090"), False),
+    ):
+        edges = (*buckets("canary-1", edges=("0.5",)), first, second)
+        inspection = found(both(canary=view(CANARY, ("canary-1",), edges)))
+        assert faults(inspection) == ([(CANARY, Fault.twice)] if refused else [])
+        told_so = "canary's pod canary-1 is counted twice, two targets tell the same requests"
+        assert (told_so in inspection.sentence) is refused
+        assert ("metrics.where name one target" in inspection.sentence) is refused
