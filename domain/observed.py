@@ -138,9 +138,10 @@ def judged_metrics(measure: Measure) -> tuple[str, ...]:
 
 
 def known_to(state: JudgeState, block: Block) -> Block:
-    """The block without metrics that came too late to be judged."""
+    """The block without metrics that came too late to be judged; it names them."""
     known = {name: counts for name, counts in block.counts.items() if name in state.metrics}
-    return block.model_copy(update={"counts": known})
+    late = tuple(name for name in block.counts if name not in known) or block.late
+    return block.model_copy(update={"counts": known, "late": late})
 
 
 def is_final(request: ObserveStep, judgement: Judgement, now: datetime) -> bool:

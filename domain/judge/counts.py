@@ -103,7 +103,8 @@ class Block(BaseModel):
 
     `histograms` and `pods` tell more of the same time, where the source has it. `dark` are, per
     metric, the arms of which nothing was scraped in it: their counts are not 0 but unknown.
-    `spoiled` is why nothing of the block can be used.
+    `spoiled` is why nothing of the block can be used. `late` are metrics whose counts are left out,
+    since the rollout began without them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -115,6 +116,7 @@ class Block(BaseModel):
     pods: Pods | None = None
     dark: dict[str, tuple[ArmName, ...]] = Field(default_factory=dict)
     spoiled: str = ""
+    late: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _spans_time(self) -> Self:

@@ -14,6 +14,7 @@ from domain.judge.case import Case
 from domain.judge.outlook import time_needed
 from domain.judge.rules import JudgeRules, OnQuiet
 from domain.judge.state import JudgeState
+from domain.judge.unseen import too_late
 from domain.judge.verdict import Judgement, Reason, Thresholds, Verdict
 
 
@@ -157,13 +158,17 @@ def _hold(case: Case, reason: Reason, sentence: str, metric: str | None) -> Judg
     return _say(case, Verdict.HOLD, reason, sentence, metric)
 
 
+def _unseen(case: Case) -> tuple[str, str]:
+    return case.state.left_out.sentence, too_late(case.state.late)
+
+
 def _say(
     case: Case, verdict: Verdict, reason: Reason, sentence: str, metric: str | None
 ) -> Judgement:
     return Judgement(
         verdict=verdict,
         reason=reason,
-        sentence="; ".join(filter(None, (sentence, case.state.left_out.sentence))),
+        sentence="; ".join(filter(None, (sentence, *_unseen(case)))),
         metric=metric,
         evidence=case.evidence(),
         proof={name: case.proof(name) for name in case.metrics},

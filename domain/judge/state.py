@@ -92,7 +92,8 @@ class JudgeState(BaseModel):
     """The judge's whole memory of a rollout; replaced as a whole by `observe` and `next_step`.
 
     `stakes` are those it began with: wealth is never carried from one kind of bet to another.
-    `left_out` are the step's blocks that could not be used.
+    `left_out` are the step's blocks that could not be used, `late` the rollout's metrics that came
+    too late to be judged.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -108,6 +109,7 @@ class JudgeState(BaseModel):
     step_watched: timedelta = timedelta(0)
     rollout_watched: timedelta = timedelta(0)
     left_out: LeftOut = LeftOut()
+    late: tuple[str, ...] = ()
 
 
 def start(rules: JudgeRules, metrics: Iterable[str], since: datetime) -> JudgeState:
@@ -169,6 +171,7 @@ def observe(state: JudgeState, rules: JudgeRules, block: Block) -> JudgeState:
     update: dict[str, object] = {
         "until": block.end,
         "left_out": left_out,
+        "late": block.late or state.late,
         "metrics": {
             name: metric.model_copy(update=_seen(rules, name, block))
             if name in cold

@@ -47,3 +47,11 @@ def dark_arms(block: Block, metric: str, rules: JudgeRules) -> tuple[ArmName, ..
     """The compared arms of which the block knows nothing on a metric."""
     dark = block.dark.get(metric, ())
     return dark if rules.control_arm else tuple(arm for arm in dark if arm == "canary")
+
+
+def too_late(metrics: tuple[str, ...]) -> str:
+    """Say which metrics are not judged although they are counted by now; nothing without any."""
+    if not metrics:
+        return ""
+    told = " and ".join(metrics)
+    return f"not judged: {told}, which nothing counted yet when the rollout's first block ended"

@@ -220,6 +220,23 @@ def test_restarts_are_judged_also_where_the_first_block_could_not_be_used() -> N
     assert recompute_rollout(last.record).differences == ()
 
 
+def test_restarts_that_are_first_counted_later_are_not_judged_and_every_sentence_says_so() -> None:
+    """kube-state-metrics was away when the rollout began; evidence may not be chosen afterwards."""
+
+    def late(arm: Arm) -> Arm:
+        kept = tuple(replace(one, points=one.points[8:]) for one in arm.restarts)
+        return replace(arm, restarts=kept)
+
+    *_, last = watched(late(CANARY), late(STABLE))
+    said = [one.judgement.sentence for one in last.record.answers]
+    told = "not judged: restarts, which nothing counted yet when the rollout's first block ended"
+    assert ["restarts" in last.state.metrics, last.state.late] == [False, ("restarts",)]
+    assert told not in said[0]
+    assert said[-1].endswith(told)
+    stored = ObservedRollout.model_validate_json(last.record.model_dump_json())
+    assert recompute_rollout(stored).differences == ()
+
+
 def test_a_soak_earns_nothing_while_its_revision_is_not_scraped() -> None:
     gone = together(*(pod(name, growing(50), scraped_cells=6) for name in ("c1", "c2")))
     span = Span(SINCE, SINCE, SINCE + 30 * LENGTH, LENGTH, SINCE)
