@@ -223,8 +223,13 @@ class Case:
         if self.silence(metric) > self.rules.silent_after:
             return True
         state = self.state.metrics[metric]
-        unknown = state.dark or (state.seen is None and self.state.left_out.is_all)
+        unknown = state.dark or (state.seen is None and self._all_left_out)
         return self.elapsed >= self.rules.deadline and bool(unknown)
+
+    @property
+    def _all_left_out(self) -> bool:
+        """Whether no block of the step could be used, of some that there were."""
+        return 0 < self.state.left_out.blocks == self.state.delivered
 
     def silence(self, metric: str) -> timedelta:
         """How long ago every compared arm was last seen on it, or the step began."""

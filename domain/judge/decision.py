@@ -160,10 +160,11 @@ def _hold(case: Case, reason: Reason, sentence: str, metric: str | None) -> Judg
 def _say(
     case: Case, verdict: Verdict, reason: Reason, sentence: str, metric: str | None
 ) -> Judgement:
+    left_out = case.state.left_out.among(case.state.delivered)
     return Judgement(
         verdict=verdict,
         reason=reason,
-        sentence="; ".join(filter(None, (sentence, case.state.left_out.sentence))),
+        sentence="; ".join(filter(None, (sentence, left_out))),
         metric=metric,
         evidence=case.evidence(),
         proof={name: case.proof(name) for name in case.metrics},
