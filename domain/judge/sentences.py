@@ -267,7 +267,11 @@ def _outlook(case: Case, needed: timedelta | None) -> str:
         return "; no block counted yet"
     if case.unseen():
         arms = " and ".join(case.dark())
-        return f"; no pod of the {arms} was scraped of late" if arms else "; not seen just now"
+        return (
+            f"; no pod of the {arms} was scraped of late"
+            if arms
+            else "; waiting for a block that can be used"
+        )
     if needed is None:
         return f"; no end in sight at {_figure(rate)} req/s to the canary"
     return f"; about {spoken(needed)} more at {_figure(rate)} req/s to the canary"

@@ -181,7 +181,7 @@ def test_nothing_is_promoted_while_the_last_block_could_not_be_used() -> None:
     state = after([*(clean(index) for index in range(20)), spoiled(20)])
     held = judged(state)
     assert (held.verdict, held.reason, held.time_needed) == (Verdict.HOLD, Reason.gathering, None)
-    assert "; not seen just now; 1 of 21 blocks" in held.sentence
+    assert "; waiting for a block that can be used; 1 of 21 blocks" in held.sentence
     assert judged(observe(state, RULES, clean(21))).verdict is Verdict.PROMOTE
 
 
