@@ -11,6 +11,7 @@ from activities.archive import Archive
 from activities.beat import heartbeats
 from activities.demand import Demand
 from activities.gatekeeper import Gatekeeper
+from activities.plan_check import PlanCheck, plan_check
 from domain.bundle import RecordReference
 from domain.errors import PermanentFailure, ReleaseError, TransientFailure
 from domain.holds import is_news
@@ -61,8 +62,9 @@ class Progress(Record):
 class _Look:
     """How far an observation is, for whoever ends it from outside."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, check: PlanCheck) -> None:
         self.progress = progress
+        self.check = check
 
 
 class Canary:
@@ -78,17 +80,22 @@ class Canary:
         """Look at every new block until there is a verdict, or until `ends_at`.
 
         A source that does not answer gives no block: the judge then says "no data" and holds.
+        Rules that are not those of the bundle's plan are a PermanentFailure; while nobody can
+        read the plan it may be rolled back by them and is not promoted.
         It ends early where the request says so and people must hear of a hold, and with what is
         known when it is given up.
         """
-        request = self._with_patience(request)
-        look = _Look(_resumed(request))
+        async with plan_check(self._gatekeeper, request) as check:
+            return await self._observe(self._with_patience(request), check)
+
+    async def _observe(self, request: ObserveStep, check: PlanCheck) -> Observation:
+        look = _Look(_resumed(request), check)
         try:
             return await self._look_on(request, look)
         except asyncio.CancelledError:
             if not _is_given_up():
                 raise
-            judgement = self._judged(request, look.progress, datetime.now(UTC))
+            judgement = self._judged(request, look, datetime.now(UTC))
             # A rollback was decided, whoever else decided something meanwhile.
             early = judgement.verdict is not Verdict.ROLL_BACK
             return await self._observation(
@@ -111,10 +118,12 @@ class Canary:
                 now = datetime.now(UTC)
                 look.progress = progress = await self._take_blocks(request, progress, now)
                 pulse.carry(progress)
-                judgement = self._judged(request, progress, now)
+                judgement = self._judged(request, look, now)
+                if judgement.verdict is not Verdict.ROLL_BACK:
+                    look.check.refuse_other_rules()
                 if is_final(request, judgement, now):
                     return await self._observation(request, progress, judgement)
-                if request.tells and is_news(judgement, request.told):
+                if request.tells and look.check.is_over and is_news(judgement, request.told):
                     return await self._observation(request, progress, judgement, early=True)
                 look.progress = progress = await self._with_full_chunk_stored(request, progress)
                 pulse.carry(progress)
@@ -138,9 +147,9 @@ class Canary:
         kind = f"promotion-{request.weight}{'-watch' if request.watch else ''}"
         return await self._archive.store_record(request.target.bundle, kind, request, told)
 
-    def _judged(self, request: ObserveStep, progress: Progress, now: datetime) -> Judgement:
-        judgement = judge(progress.state, request.rules, now - request.since)
-        return spoken_of(judgement, progress.left_out)
+    def _judged(self, request: ObserveStep, look: _Look, now: datetime) -> Judgement:
+        judgement = judge(look.progress.state, request.rules, now - request.since)
+        return look.check.held_back(spoken_of(judgement, look.progress.left_out))
 
     async def _take_blocks(
         self, request: ObserveStep, progress: Progress, now: datetime

@@ -22,7 +22,7 @@ from domain.evidence import Evidence, Inputs, last_use, shortfall, void
 from domain.phases import Phase
 from domain.plan import ServicePlan
 from domain.policy import Policy, violations
-from domain.steps import PersonsPromotion, RevisionRequest
+from domain.steps import ObserveStep, PersonsPromotion, RevisionRequest
 
 
 class Gatekeeper:
@@ -71,6 +71,32 @@ class Gatekeeper:
         if bundle.service != target.service:
             raise PermanentFailure(f"{target.bundle} is a bundle of {bundle.service}")
         return bundle
+
+    async def recognise_serving(self, target: RevisionRequest) -> Bundle:
+        """The bundle of a request that needs no approval any more: production's users have it all.
+
+        Raises PermanentFailure where the cluster says that it does not serve everybody.
+        """
+        bundle = await self.recognise(target)
+        if target.environment is Environment.PRODUCTION:
+            weight = await self._stable.weight_of(target.service, target.revision)
+            serving = await self._stable.read(target.service)
+            if weight != 100 or serving is None or serving.bundle != str(target.bundle):
+                raise PermanentFailure(
+                    f"{target.revision} gets {weight} % of {target.service}'s traffic; only"
+                    " the bundle that serves everybody needs no approval any more"
+                )
+        return bundle
+
+    async def plan_to_observe(self, request: ObserveStep) -> ServicePlan:
+        """The approved plan of an observation, as the registry has it.
+
+        At 100 % the approval has been used, whoever gave it may be gone, and whoever observes
+        sends no user anywhere any more.
+        """
+        serves_everybody = request.weight == 100
+        read = self.recognise_serving if serves_everybody else self.admit
+        return (await read(request.target)).plan
 
     @activity.defn
     async def confirm_approval(self, target: RevisionRequest) -> str | None:

@@ -100,9 +100,7 @@ class Revisions:
         this bundle serves everybody.
         """
         target = request.target
-        bundle = await self._gatekeeper.recognise(target)
-        if target.environment is Environment.PRODUCTION:
-            await self._serves_everybody(target)
+        bundle = await self._gatekeeper.recognise_serving(target)
         objects = await self._blueprint.of(bundle, target.bundle)
         if await self._fleet.ready_pods(target.revision) == 0:
             raise PermanentFailure(f"{target.revision} has no ready pod; nothing is retired")
@@ -113,15 +111,6 @@ class Revisions:
         await self._fleet.relax(target.revision, objects.replicas)
         dropped = await self._drop_old(target, request.retain)
         return told + (f"; {', '.join(dropped)} deleted" if dropped else "")
-
-    async def _serves_everybody(self, target: RevisionRequest) -> None:
-        weight = await self._stable.weight_of(target.service, target.revision)
-        serving = await self._stable.read(target.service)
-        if weight != 100 or serving is None or serving.bundle != str(target.bundle):
-            raise PermanentFailure(
-                f"{target.revision} gets {weight} % of {target.service}'s traffic; only the bundle "
-                "that serves everybody is settled"
-            )
 
     async def _drop_old(self, target: RevisionRequest, retain: int) -> list[str]:
         retired = await self._fleet.retired(target.service)

@@ -30,6 +30,8 @@ SAME = 1e-9
 # What cannot be used is told by its latest examples.
 TOLD_LEFT_OUT = 3
 TOLD_LENGTH = 240
+# Between them stands why; what would be said else is recomputed.
+HELD_BACK, ELSE = "Holding: ", "; the judge would else say: "
 # What states and judgements of older versions do not have: it is no difference that they lack it.
 ADDED_LATER = frozenset(
     {
@@ -160,6 +162,19 @@ def spoken_of(judgement: Judgement, left_out: Sequence[str]) -> Judgement:
     return judgement.model_copy(update={"sentence": sentence})
 
 
+def held_back(judgement: Judgement, why: str) -> Judgement:
+    """A promotion by rules that are not verified to be the plan's is a hold; the rest stands."""
+    if judgement.verdict is not Verdict.PROMOTE:
+        return judgement
+    return judgement.model_copy(
+        update={
+            "verdict": Verdict.HOLD,
+            "reason": Reason.plan_unverified,
+            "sentence": f"{HELD_BACK}{why}{ELSE}{judgement.sentence}",
+        }
+    )
+
+
 def recompute(record: ObservedBlocks, earlier: Iterable[Block]) -> Recomputed:
     """Judge the stored blocks again (`earlier`: those of the record's chunks, in order).
 
@@ -174,7 +189,7 @@ def conclude(record: ObservedBlocks, state: JudgeState, blocks: int) -> Recomput
     """The judge's answer in the state after all `blocks` of the record, against the stored one."""
     told = _of_its_time(state, record)
     judgement = judge(told, record.step.rules, record.judgement.elapsed)
-    judgement = spoken_of(judgement, record.left_out)
+    judgement = _held_back_again(spoken_of(judgement, record.left_out), record.judgement)
     return Recomputed(
         judgement=judgement,
         state=state,
@@ -186,6 +201,14 @@ def conclude(record: ObservedBlocks, state: JudgeState, blocks: int) -> Recomput
 def differing(stored: BaseModel, found: BaseModel) -> tuple[str, ...]:
     """Each value that differs as `path: stored ..., recomputed ...`."""
     return tuple(_differences("", stored.model_dump(mode="json"), found.model_dump(mode="json")))
+
+
+def _held_back_again(judgement: Judgement, stored: Judgement) -> Judgement:
+    """Why it was held back no block says: that is taken from the record."""
+    if stored.reason is not Reason.plan_unverified:
+        return judgement
+    why = stored.sentence.removesuffix(f"{ELSE}{judgement.sentence}")
+    return held_back(judgement, why.removeprefix(HELD_BACK))
 
 
 def _of_its_time(state: JudgeState, record: ObservedBlocks) -> JudgeState:

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from operator import gt, lt
 
+from domain.errors import PermanentFailure
+
 # Labels that tell who scraped, not what was counted: equal but for these is counted twice.
 SCRAPER_LABELS = frozenset(
     {
@@ -204,4 +206,10 @@ def _base(times: list[float], first: float, born: float | None) -> tuple[float, 
 
 
 def moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    """Unix seconds as a time; PermanentFailure for what is none (NaN, another unit)."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise PermanentFailure(
+            f"{seconds:g} is no time in unix seconds; correct the times that the source tells"
+        ) from error

@@ -42,7 +42,7 @@ def replay(
     ],
     output: options.Output = Format.TEXT,
 ) -> int:
-    """Recompute verdicts from stored blocks; 1 when one is not what was stored."""
+    """Recompute verdicts from stored blocks; 1 when one is not what was stored, or planned."""
     from starter import judge_replay
 
     return judge_replay.replay(records, output)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import settings as configuration
 from domain.errors import NotFound, PermanentFailure
 from domain.observed import ObservedBlocks, Recomputed, differing, recompute
+from domain.plan_rules import unplanned
 from starter import rollout_replay
 from starter.event_loop import run
 from starter.exit_codes import ExitCode
@@ -49,7 +50,7 @@ async def _gathered(places: list[str]) -> Shelf:
             # Who names no bundle needs no connection file.
             reference_of(place)
             async with registry_of(configuration.load()) as registry:
-                await shelf.fetch(registry, place)
+                await shelf.fetch(registry, place, all_kinds=True)
         else:
             shelf.put_file(place)
     if not shelf.verdicts and not shelf.rollouts:
@@ -65,9 +66,16 @@ def _replayed(shelf: Shelf) -> list[Replayed]:
             again = recompute(record, shelf.earlier(origin, record))
         except PermanentFailure as failure:
             raise PermanentFailure(f"{origin} cannot be recomputed: {failure}") from failure
-        differences = (*again.differences, *_broken_chain(record, done))
+        differences = (*again.differences, *_broken_chain(record, done), *_other(record, shelf))
         done.append(Replayed(origin, record, again, differences))
     return done
+
+
+def _other(record: ObservedBlocks, shelf: Shelf) -> tuple[str, ...]:
+    """What it was judged by and the plan does not say, where the bundle is among the records."""
+    plan = shelf.plan_of(record.step.target)
+    found = () if plan is None else unplanned(record.step, plan, stored=True)
+    return tuple(f"not judged by its plan: {line}" for line in found)
 
 
 def _broken_chain(record: ObservedBlocks, before: list[Replayed]) -> tuple[str, ...]:

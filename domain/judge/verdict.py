@@ -36,6 +36,7 @@ class Reason(StrEnum):
     stable_bad = "stable_bad"  # held: stable is over a limit, so comparing proves nothing
     quiet_hold = "quiet_hold"  # held: quiet, and the plan wants a person
     needs_load = "needs_load"  # held: quiet, and the plan wants its declared load
+    plan_unverified = "plan_unverified"  # held: are these rules the plan's?
     inconclusive = "inconclusive"  # held: time is up and something speaks against the canary
 
 

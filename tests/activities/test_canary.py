@@ -3,8 +3,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -36,14 +37,22 @@ from tests.support.platform_world import SandboxSite, SandboxWorld, running_site
 from tests.support.registry import Front, answering
 from tests.support.release_records import NOON
 from tests.support.sandbox import eventually
-from tests.support.world import PRODUCTION
+from tests.support.world import PRODUCTION, SPEED
 
 LONG = timedelta(seconds=30)
 TRAEFIK_REQUESTS = "traefik_service_requests_total"
 
 
-async def canary_at(world: SandboxWorld, weight: int) -> RevisionRequest:
+def seldom_wrong(world: SandboxWorld, **sections: Any) -> None:
+    """The judge's false alarms are its own tests' business: here there are next to none."""
+    world.policy.tighten(alpha=1e-6, deadline=timedelta(seconds=1))
+    quiet = world.plan.canary.with_(alpha=1e-6)
+    world.plan = world.plan.with_(**{"canary": quiet, **sections})
+
+
+async def canary_at(world: SandboxWorld, weight: int, **sections: Any) -> RevisionRequest:
     """v2 with this share beside v1."""
+    seldom_wrong(world, **sections)
     stable = await world.serving(world.production)
     target = await world.target(world.production, await world.bundle("v2"), stable)
     await world.production.create(target, weight)
@@ -61,16 +70,15 @@ def step(
     watch: bool = False,
 ) -> ObserveStep:
     now = datetime.now(UTC)
-    rules = judge_rules(world.plan, weight, has_stable=target.stable is not None)
     return ObserveStep(
         target=target,
         weight=weight,
-        # The judge's false alarms are its own tests' business: here there are next to none.
-        rules=rules.model_copy(update={"alpha": 1e-6}),
+        rules=judge_rules(world.plan, weight, has_stable=target.stable is not None),
         since=now,
         ends_at=now + length,
         block=world.plan.pace.block,
         slow_above=world.plan.limits.p95,
+        metrics=world.plan.metrics,
         state=state,
         watch=watch,
     )
@@ -158,6 +166,7 @@ async def test_a_canary_three_times_as_slow_as_the_limit_is_rolled_back(
 
 
 async def test_a_first_release_is_judged_by_the_limits_alone(world: SandboxWorld) -> None:
+    seldom_wrong(world)
     site = world.production
     target = await world.target(site, await world.bundle("v2"))
     await site.serve(target)
@@ -253,9 +262,11 @@ async def test_rolling_back_does_not_wait_for_the_registry(world: SandboxWorld) 
 
 async def test_nothing_is_promoted_before_its_evidence_is_stored(world: SandboxWorld) -> None:
     target = await canary_at(world, 10)
+    observing = asyncio.create_task(observed(world, step(world, target, 10)))
+    await eventually(lambda: len(_blocks(world)) >= 1, "its plan has been read")
     await world.tell("POST", "outage", {"system": "registry"})
     with pytest.raises(TransientFailure, match="verdict-10 cannot be stored"):
-        await observed(world, step(world, target, 10))
+        await observing
     await world.tell("DELETE", "outage")
     last = beats(world)[-1]
     observation = await observed(world, step(world, target, 10, state=last.state))
@@ -268,15 +279,16 @@ async def refused_by_the_registry(
     world: SandboxWorld, target: RevisionRequest, status: int
 ) -> AsyncIterator[tuple[SandboxSite, RevisionRequest]]:
     """Production's activities before a registry that takes nothing new, and the same target."""
-    async with Front(world.platform.registry.url).running() as front:
+    async with (
+        Front(world.platform.registry.url).running() as front,
+        Registry((*world.settings.registry.plain_http, front.address)) as registry,
+        running_site(PRODUCTION, world.settings, registry, world.platform) as site,
+    ):
+        _, _, name = target.bundle.repository.partition("/")
+        there = target.bundle.with_(repository=f"{front.address}/{name}")
+        approved = await replace(world, registry=registry).approved(target.with_(bundle=there))
         front.rule = answering(status, where="/uploads")
-        async with (
-            Registry((front.address,)) as registry,
-            running_site(PRODUCTION, world.settings, registry, world.platform) as site,
-        ):
-            _, _, name = target.bundle.repository.partition("/")
-            there = target.bundle.with_(repository=f"{front.address}/{name}")
-            yield site, target.with_(bundle=there)
+        yield site, approved
 
 
 async def test_a_registry_that_refuses_ends_no_watch_and_loses_no_rollback(
@@ -617,6 +629,7 @@ class TestPersonsPromotion:
 async def test_a_first_release_that_nobody_asks_is_quiet_and_not_without_data(
     world: SandboxWorld,
 ) -> None:
+    seldom_wrong(world)
     await world.tell("POST", "traffic", {"production": 0})
     site = world.production
     target = await world.target(site, await world.bundle("v2"))
@@ -637,11 +650,11 @@ async def first_by_traefik(world: SandboxWorld, counters: LiveCounters) -> Obser
     own = places[PRODUCTION].with_(prometheus=counters.url)
     settings = world.settings.with_(environments={**places, PRODUCTION: own})
     async with running_site(PRODUCTION, settings, world.registry, world.platform) as site:
-        target = await world.target(site, await world.bundle("v2", metrics=metrics))
+        at_once = {"deadline": SPEED * timedelta(seconds=2), "extensions": 0}
+        seldom_wrong(world, metrics=metrics, canary=world.plan.canary.with_(**at_once))
+        target = await world.target(site, await world.bundle("v2"))
         await site.serve(target)
-        request = step(world, target, 100, length=timedelta(seconds=3)).with_(metrics=metrics)
-        at_its_deadline = {"deadline": timedelta(seconds=2), "extensions": 0}
-        request = request.with_(rules=request.rules.model_copy(update=at_its_deadline))
+        request = step(world, target, 100, length=timedelta(seconds=3))
         return cast(Observation, await site.do("observe_step", request))
 
 
@@ -685,8 +698,8 @@ async def test_where_no_proxy_is_known_to_be_scraped_it_is_without_data_and_told
 async def test_where_nothing_is_judged_slow_a_canary_is_promoted_on_errors(
     world: SandboxWorld,
 ) -> None:
-    target = await canary_at(world, 10)
-    request = step(world, target, 10).with_(metrics=MetricsPlan(slow=False))
+    target = await canary_at(world, 10, metrics=MetricsPlan(slow=False))
+    request = step(world, target, 10)
     observation = await observed(world, request)
     assert observation.judgement.verdict is Verdict.PROMOTE, observation.judgement.sentence
     assert set(observation.state.metrics) == {"errors", RESTARTS}
@@ -697,10 +710,9 @@ async def test_a_service_that_is_measured_otherwise_is_not_judged_by_the_wrong_m
     world: SandboxWorld,
 ) -> None:
     """Its pods are scraped, so it is quiet by that convention: never bad, never proven good."""
-    target = await canary_at(world, 10)
+    target = await canary_at(world, 10, metrics=MetricsPlan(template="istio"))
     await world.fault(world.production, target.revision, "errors=20%")
     request = step(world, target, 10, length=timedelta(seconds=3))
-    request = request.with_(metrics=MetricsPlan(template="istio"))
     judgement = (await observed(world, request)).judgement
     assert judgement.verdict is Verdict.HOLD
     assert judgement.counts["errors"].canary_requests == 0

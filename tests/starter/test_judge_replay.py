@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from activities.archive import Archive
-from clients.artifacts import Artifact, ArtifactLayer
 from clients.registry import Registry
-from domain.bundle import BundleReference, RecordReference
+from domain.bundle import Bundle, RecordReference
 from domain.canary import judge_rules
 from domain.environments import Environment
 from domain.judge import Block, Histogram, JudgeState, Pods, judge, observe
@@ -21,10 +20,11 @@ from domain.records import canonical_json, digest_of
 from domain.steps import ObserveStep, RevisionRequest
 from starter import shelf
 from tests.starter.conftest import Told
-from tests.support.cli import Cli
+from tests.support.cli import Cli, Done
 from tests.support.judge_streams import LENGTH, SINCE, counts
 from tests.support.registry import running_registry
 from tests.support.release_records import bundle, plan, stable
+from tests.support.stored_verdicts import COMMIT, PastRelease
 
 RULES = judge_rules(plan(), 10, has_stable=True).model_copy(update={"warm_up_blocks": 0})
 
@@ -272,25 +272,79 @@ def test_a_reference_that_is_none_is_one_clear_error(tidegate: Told) -> None:
 # --- from the registry -------------------------------------------------------------------------
 
 
+def planned(release: PastRelease, **canary: object) -> Bundle:
+    """The bundle whose verdicts they are; `canary` changes what its plan says."""
+    said = release.plan.with_(canary=release.plan.canary.with_(**canary))
+    return Bundle(
+        service="album",
+        commit=COMMIT,
+        committed_at=SINCE,
+        image=f"registry.example/album@sha256:{'1' * 64}",
+        plan=said,
+        plan_hash=said.digest,
+        config_hash=digest_of("nothing"),
+        manifests={},
+    )
+
+
+async def judged_by(bundle: Bundle, release: PastRelease, cli: Cli, directory: Path) -> Done:
+    """What the auditor is told of a bundle's verdicts, all of them in a registry."""
+    async with running_registry(directory / "registry") as server:
+        cli.connect(registry={"default": server.address, "plain_http": [server.address]})
+        async with Registry([server.address]) as registry:
+            archive = Archive(registry)
+            reference = await archive.store_bundle(f"{server.address}/isa/album", bundle, {})
+            for one in reversed(release.stored):
+                here = one.record.step.target.with_(bundle=reference)
+                step = one.record.step.with_(target=here)
+                chunk = BlockChunk(blocks=one.blocks[:20])
+                earlier = await archive.store_record(reference, "blocks-10", chunk, "20 blocks")
+                record = one.record.with_(step=step, earlier=(earlier,), blocks=one.blocks[20:])
+                await archive.store_record(reference, f"verdict-{step.weight}", record, "")
+        return await cli.run("judge", "replay", str(reference))
+
+
 async def test_every_verdict_of_a_bundle_is_read_from_the_registry(
     cli: Cli, tmp_path: Path
 ) -> None:
-    async with running_registry(tmp_path / "registry") as server:
-        cli.connect(registry={"default": server.address, "plain_http": [server.address]})
-        repository = f"{server.address}/isa/album"
-        async with Registry([server.address]) as registry:
-            subject = Artifact("application/x", (ArtifactLayer("application/x", b"bundle"),))
-            digest = await registry.push_artifact(repository, subject)
-            reference, archive = (
-                BundleReference(repository=repository, digest=digest),
-                Archive(registry),
-            )
-            await archive.store_record(reference, "blocks-10", CHUNK, "20 blocks")
-            await archive.store_record(reference, "verdict-25", SECOND, "")
-            await archive.store_record(reference, "verdict-10", FIRST, "")
-        done = await cli.run("judge", "replay", f"{repository}@{digest}")
+    release = PastRelease()
+    release.take(10)
+    release.take(50)
+    done = await judged_by(planned(release), release, cli, tmp_path)
     assert (done.code, done.err) == (0, "")
-    assert done.out.index("at 10 %, 30 blocks: as stored") < done.out.index("at 25 %, 30 blocks")
+    assert 0 < done.out.index("at 10 %, ") < done.out.index("at 50 %, ")
+    assert done.out.count("as stored") == 2
+
+
+async def test_a_verdict_by_other_rules_than_the_bundles_plan_differs_and_says_which(
+    cli: Cli, tmp_path: Path
+) -> None:
+    """Recomputed by the rules that are stored with it, it is word for word what was stored."""
+    forged = PastRelease(canary={"alpha": "0.0001%", "min_requests": 99}, limits={"errors": "90%"})
+    forged.take(10, canary_bad=(20,))
+    honest = planned(PastRelease())
+    done = await judged_by(honest, forged, cli, tmp_path)
+    assert (done.code, done.err) == (1, "")
+    assert "DIFFERS" in done.out
+    for line in (
+        "alpha: given 1e-06, the plan says 0.01",
+        "limits: given {'errors': 0.9, 'slow': 0.05}, the plan says {'errors': 0.01, 'slow': 0.05}",
+        "min_requests: given 99, the plan says 20",
+    ):
+        assert f"  not judged by its plan: {line}\n" in done.out
+
+
+def test_the_bundle_may_be_given_as_a_file_beside_the_verdict(
+    tidegate: Told, tmp_path: Path
+) -> None:
+    release = PastRelease()
+    verdict = write(tmp_path, "10.json", release.take(10).record)
+    same = write(tmp_path, "bundle.json", planned(release))
+    assert tidegate("judge", "replay", verdict, same).code == 0
+    other = write(tmp_path, "other.json", planned(release, beta=0.01))
+    done = tidegate("judge", "replay", verdict, other)
+    assert done.code == 1
+    assert "not judged by its plan: beta: given 0.05, the plan says 0.01" in done.out
 
 
 async def test_a_registry_that_is_away_is_one_clear_error(cli: Cli) -> None:
