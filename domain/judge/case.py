@@ -241,10 +241,13 @@ class Case:
         found = [arm for name in self.metrics for arm in self.state.metrics[name].dark]
         return list(dict.fromkeys(found))
 
-    def unseen(self) -> bool:
-        """Whether the last block says nothing of a compared arm: then nothing is promoted."""
+    def unseen(self) -> str:
+        """What the last block does not say; then nothing is promoted. Empty where it says all."""
+        if arms := self.dark():
+            return f"no pod of the {' and '.join(arms)} was scraped of late"
         until = self.state.left_out.until
-        return bool(self.dark()) or (until is not None and until == self.state.until)
+        spoiled = until is not None and until == self.state.until
+        return "waiting for a block that can be used" if spoiled else ""
 
     def settled(self) -> bool:
         """Whether the step has seen enough blocks for a promotion."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from domain.judge import sentences
+from domain.judge import blindness, sentences
 from domain.judge.case import Case
 from domain.judge.outlook import time_needed
 from domain.judge.rules import JudgeRules, OnQuiet
@@ -51,7 +51,7 @@ def _no_data(case: Case) -> Judgement | None:
     silent = case.silent()
     if not silent:
         return None
-    return _hold(case, Reason.no_data, sentences.no_data(case, silent), silent[0])
+    return _hold(case, Reason.no_data, blindness.no_data(case, silent), silent[0])
 
 
 def _stable_bad(case: Case) -> Judgement | None:
