@@ -34,7 +34,10 @@ TOLD_LENGTH = 240
 HELD_BACK, ELSE = "Holding: ", "; the judge would else say: "
 # What states and judgements of older versions do not have: it is no difference that they lack it.
 ADDED_LATER = frozenset(
-    {"ratio", "ratios", "edges", "voted", "unequal", "against", "stakes", "dark", "left_out"}
+    {
+        *("ratio", "ratios", "edges", "voted", "unequal", "against", "stakes"),
+        *("dark", "delivered", "left_out"),
+    }
 )
 
 
@@ -125,7 +128,8 @@ def with_restarts(state: JudgeState, request: Judged, blocks: Iterable[Block]) -
     if counted and none_judged and RESTARTS not in state.metrics:
         metrics = tuple(one for one in METRICS if one in state.metrics or one == RESTARTS)
         begun = start(request.rules, metrics, state.since)
-        return begun.model_copy(update={"until": state.until, "left_out": state.left_out})
+        kept = {name: getattr(state, name) for name in ("until", "delivered", "left_out")}
+        return begun.model_copy(update=kept)
     return state
 
 

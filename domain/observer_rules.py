@@ -252,8 +252,8 @@ def _no_counts(arms: Sequence[ArmView], around: Surroundings) -> Iterator[Findin
             yield Finding(
                 fault=Fault.no_count,
                 arm=view.name,
-                what=f"{view.name}'s {_named({item.pod for item in found})} shows"
-                f" {' and '.join(values[:TOLD_PODS])} in {len(found)} series: no count",
+                what=f"the latest value of {view.name}'s {_named({item.pod for item in found})} is"
+                f" {' or '.join(values[:TOLD_PODS])} in {len(found)} series",
                 remedy="correct what exposes the counter, or the plan's metrics if it is none",
             )
 

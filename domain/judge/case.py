@@ -223,8 +223,13 @@ class Case:
         if self.silence(metric) > self.rules.silent_after:
             return True
         state = self.state.metrics[metric]
-        unknown = state.dark or (state.seen is None and self.state.left_out.is_all)
+        unknown = state.dark or (state.seen is None and self._all_left_out)
         return self.elapsed >= self.rules.deadline and bool(unknown)
+
+    @property
+    def _all_left_out(self) -> bool:
+        """Whether no block of the step could be used, of some that there were."""
+        return 0 < self.state.left_out.blocks == self.state.delivered
 
     def silence(self, metric: str) -> timedelta:
         """How long ago every compared arm was last seen on it, or the step began."""
@@ -236,10 +241,13 @@ class Case:
         found = [arm for name in self.metrics for arm in self.state.metrics[name].dark]
         return list(dict.fromkeys(found))
 
-    def unseen(self) -> bool:
-        """Whether the last block says nothing of a compared arm: then nothing is promoted."""
+    def unseen(self) -> str:
+        """What the last block does not say; then nothing is promoted. Empty where it says all."""
+        if arms := self.dark():
+            return f"no pod of the {' and '.join(arms)} was scraped of late"
         until = self.state.left_out.until
-        return bool(self.dark()) or (until is not None and until == self.state.until)
+        spoiled = until is not None and until == self.state.until
+        return "waiting for a block that can be used" if spoiled else ""
 
     def settled(self) -> bool:
         """Whether the step has seen enough blocks for a promotion."""

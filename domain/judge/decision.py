@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from domain.judge import sentences
+from domain.judge import blindness, sentences
 from domain.judge.case import Case
 from domain.judge.outlook import time_needed
 from domain.judge.rules import JudgeRules, OnQuiet
@@ -52,7 +52,7 @@ def _no_data(case: Case) -> Judgement | None:
     silent = case.silent()
     if not silent:
         return None
-    return _hold(case, Reason.no_data, sentences.no_data(case, silent), silent[0])
+    return _hold(case, Reason.no_data, blindness.no_data(case, silent), silent[0])
 
 
 def _stable_bad(case: Case) -> Judgement | None:
@@ -159,7 +159,8 @@ def _hold(case: Case, reason: Reason, sentence: str, metric: str | None) -> Judg
 
 
 def _unseen(case: Case) -> tuple[str, str]:
-    return case.state.left_out.sentence, too_late(case.state.late)
+    state = case.state
+    return state.left_out.among(state.delivered), too_late(state.late)
 
 
 def _say(

@@ -187,18 +187,6 @@ def no_traffic(case: Case) -> str:
     )
 
 
-def no_data(case: Case, silent: list[str]) -> str:
-    """Held because the metrics source is silent."""
-    longest, arms = max(map(case.silence, silent)), " and ".join(case.dark())
-    allowed = case.rules.silent_after
-    lasting = f"more than {spoken(allowed)}" if longest > allowed else spoken(longest)
-    return (
-        f"Holding: no data on {', '.join(silent)}{arms and f' of the {arms}'} for {lasting}: no"
-        " evidence either way; next: look whether the metrics source is up and scrapes the pods of"
-        " both arms"
-    )
-
-
 def both_bad(case: Case, metric: str) -> str:
     """Held because both arms are over the limit and the canary is not worse."""
     return (
@@ -265,9 +253,8 @@ def _outlook(case: Case, needed: timedelta | None) -> str:
     rate = request_rate(case)
     if rate is None:
         return "; no block counted yet"
-    if case.unseen():
-        arms = " and ".join(case.dark())
-        return f"; no pod of the {arms} was scraped of late" if arms else "; not seen just now"
+    if unseen := case.unseen():
+        return f"; {unseen}"
     if needed is None:
         return f"; no end in sight at {_figure(rate)} req/s to the canary"
     return f"; about {spoken(needed)} more at {_figure(rate)} req/s to the canary"

@@ -92,8 +92,8 @@ class JudgeState(BaseModel):
     """The judge's whole memory of a rollout; replaced as a whole by `observe` and `next_step`.
 
     `stakes` are those it began with: wealth is never carried from one kind of bet to another.
-    `left_out` are the step's blocks that could not be used, `late` the rollout's metrics that came
-    too late to be judged.
+    `left_out` are the step's blocks that could not be used, of the `delivered` (counted since
+    there is such a count). `late` are the rollout's metrics that came too late to be judged.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -108,6 +108,7 @@ class JudgeState(BaseModel):
     rollout_blocks: int = 0
     step_watched: timedelta = timedelta(0)
     rollout_watched: timedelta = timedelta(0)
+    delivered: int = 0
     left_out: LeftOut = LeftOut()
     late: tuple[str, ...] = ()
 
@@ -151,7 +152,7 @@ def next_step(state: JudgeState, since: datetime) -> JudgeState:
         for name, metric in state.metrics.items()
     }
     cleared = {"warmed_blocks": 0, "step_blocks": 0, "step_watched": timedelta(0)}
-    cleared |= {"left_out": LeftOut()}
+    cleared |= {"delivered": 0, "left_out": LeftOut()}
     return state.model_copy(update={"since": since, "until": None, "metrics": metrics} | cleared)
 
 
@@ -164,13 +165,11 @@ def observe(state: JudgeState, rules: JudgeRules, block: Block) -> JudgeState:
     if state.until is not None and block.end <= state.until:
         return state
     _refuse_misfit(state, rules, block)
-    left_out = state.left_out.after(block)
+    told: dict[str, object] = {"until": block.end, "delivered": state.delivered + 1}
     if block.spoiled:
-        return state.model_copy(update={"until": block.end, "left_out": left_out})
+        return state.model_copy(update=told | {"left_out": state.left_out.after(block)})
     cold, bet = _cold(state, rules, block), regression_bet(rules.rho0, state.stakes)
-    update: dict[str, object] = {
-        "until": block.end,
-        "left_out": left_out,
+    update: dict[str, object] = told | {
         "late": block.late or state.late,
         "metrics": {
             name: metric.model_copy(update=_seen(rules, name, block))
@@ -231,7 +230,7 @@ def _refuse_misfit(state: JudgeState, rules: JudgeRules, block: Block) -> None:
 
 def _seen(rules: JudgeRules, name: str, block: Block) -> dict[str, object]:
     """What a metric knows of an arm that nobody scraped is as old as the last scrape of it."""
-    if dark := dark_arms(block, name, rules):
+    if block.dark and (dark := dark_arms(block, name, rules)):
         return {"dark": dark}
     return {"dark": (), "seen": block.end} if name in block.counts else {}
 

@@ -9,36 +9,23 @@ from domain.judge.rules import JudgeRules
 
 
 class LeftOut(BaseModel):
-    """The step's blocks that could not be used: how many `of` all, the end and why of the latest.
-
-    States of before they were counted count from then on.
-    """
+    """The step's blocks that could not be used: how many, and of the latest its end and why."""
 
     model_config = ConfigDict(frozen=True)
 
     blocks: int = 0
-    of: int = 0
     until: AwareDatetime | None = None
     why: str = ""
 
     def after(self, block: Block) -> LeftOut:
-        """With one more block of the step."""
-        update: dict[str, object] = {"of": self.of + 1}
-        if block.spoiled:
-            update |= {"blocks": self.blocks + 1, "until": block.end, "why": block.spoiled}
-        return self.model_copy(update=update)
+        """With one more of them."""
+        return LeftOut(blocks=self.blocks + 1, until=block.end, why=block.spoiled)
 
-    @property
-    def is_all(self) -> bool:
-        """Whether no block of the step could be used."""
-        return bool(self.blocks) and self.blocks == self.of
-
-    @property
-    def sentence(self) -> str:
-        """Say it to a person; nothing where all could be used."""
+    def among(self, delivered: int) -> str:
+        """Say it to a person, of all blocks of the step; nothing where all could be used."""
         if not self.blocks:
             return ""
-        whole = f"{self.blocks} of {self.of} blocks" if self.of > 1 else "the only block"
+        whole = f"{self.blocks} of {delivered} blocks" if delivered > 1 else "the only block"
         latest = ", the latest" if self.blocks > 1 else ""
         return f"{whole} could not be used{latest}: {self.why}"
 

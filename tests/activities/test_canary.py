@@ -676,7 +676,7 @@ async def test_values_that_are_no_counts_are_no_data_and_stored_with_the_verdict
         observation = await first_by_traefik(world, counters)
     judgement = observation.judgement
     assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, Reason.no_data)
-    blocks = observation.state.left_out.of
+    blocks = observation.state.delivered
     told = "value nan is not a count (pod proxy-1)"
     assert f"; {blocks} of {blocks} blocks could not be used, the latest: {told}" in (
         judgement.sentence

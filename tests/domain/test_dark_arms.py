@@ -216,7 +216,7 @@ def test_data_that_are_broken_throughout_are_no_data_also_at_a_short_deadline(va
 def test_restarts_are_judged_also_where_the_first_block_could_not_be_used() -> None:
     last = spoiled_by(lambda cell: math.nan if cell < 4 else 50 * cell)
     assert "restarts" in last.state.metrics
-    assert (last.state.left_out.blocks, last.state.left_out.of) == (4, len(last.record.blocks))
+    assert (last.state.left_out.blocks, last.state.delivered) == (4, len(last.record.blocks))
     assert recompute_rollout(last.record).differences == ()
 
 

@@ -304,7 +304,10 @@ def test_values_that_are_no_counts_are_refused_by_name(value: float) -> None:
     inspection = found(both(canary=view(CANARY, ("canary-1",), shown)))
     assert faults(inspection) == [(CANARY, Fault.no_count)]
     assert inspection.fitness is Fitness.unfit
-    assert f"canary's pod canary-1 shows {value:g} in 3 series: no count" in inspection.sentence
+    assert (
+        f"the latest value of canary's pod canary-1 is {value:g} in 3 series: correct"
+        in inspection.sentence
+    )
 
 
 def test_restarts_that_are_no_counts_are_refused_and_earlier_values_are_not() -> None:

@@ -169,7 +169,7 @@ def test_a_spoiled_block_is_no_evidence_and_no_time_watched() -> None:
     spared = after([clean(0), clean(2), clean(3)])
     among = after([clean(0), spoiled(1), clean(2), clean(3)])
     assert among.left_out.blocks == 1
-    assert among.model_copy(update={"left_out": spared.left_out}) == spared
+    assert among.model_copy(update={"left_out": spared.left_out, "delivered": 3}) == spared
 
 
 def test_a_spoiled_block_that_is_delivered_twice_counts_once() -> None:
@@ -181,7 +181,7 @@ def test_nothing_is_promoted_while_the_last_block_could_not_be_used() -> None:
     state = after([*(clean(index) for index in range(20)), spoiled(20)])
     held = judged(state)
     assert (held.verdict, held.reason, held.time_needed) == (Verdict.HOLD, Reason.gathering, None)
-    assert "; not seen just now; 1 of 21 blocks" in held.sentence
+    assert "; waiting for a block that can be used; 1 of 21 blocks" in held.sentence
     assert judged(observe(state, RULES, clean(21))).verdict is Verdict.PROMOTE
 
 
@@ -215,7 +215,7 @@ def test_one_spoiled_block_makes_no_silence_of_a_metric_that_is_only_late() -> N
 def test_a_new_step_counts_its_own_blocks() -> None:
     state = next_step(after([clean(0), spoiled(1)]), SINCE + 2 * LENGTH)
     state = observe(observe(state, RULES, spoiled(2)), RULES, clean(3))
-    assert (state.left_out.blocks, state.left_out.of) == (1, 2)
+    assert (state.left_out.blocks, state.delivered) == (1, 2)
 
 
 def test_a_spoiled_block_with_counts_is_refused() -> None:
@@ -226,10 +226,13 @@ def test_a_spoiled_block_with_counts_is_refused() -> None:
 def test_states_and_blocks_from_before_there_was_darkness_are_judged_as_before() -> None:
     state = after(block(index, {**CLEAN, "errors": counts(0, 0, 900, 0)}) for index in range(60))
     plain = state.model_dump(mode="json")
-    plain.pop("left_out")
+    for name in ("left_out", "delivered"):
+        plain.pop(name)
     for metric in plain["metrics"].values():
         metric.pop("dark")
     old = JudgeState.model_validate(plain)
     later = judge(old, RULES, 60 * LENGTH)
     assert later.reason is Reason.no_traffic
     assert later.sentence == judge(state, RULES, 60 * LENGTH).sentence
+    # Without any block nothing tells a record of then from one of now.
+    assert judge(after([], SHORT), SHORT, 6 * LENGTH).reason is Reason.no_traffic
