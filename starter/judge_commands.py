@@ -86,7 +86,10 @@ def observe(
         typer.Option(metavar="LABELS", help="Instead: stable's version, as young as the canary."),
     ] = None,
     canaries: Annotated[
-        int, typer.Option(min=1, metavar="N", help="How many rollouts share the false alarms.")
+        int,
+        typer.Option(
+            min=1, max=10_000, metavar="N", help="How many rollouts share the false alarms."
+        ),
     ] = 1,
     environment: options.ObservedEnvironment = Environment.PRODUCTION,
     weight: Annotated[

@@ -88,7 +88,11 @@ def observe(question: Question, output: Format) -> ExitCode:
 def _refuse_bad_record(file: Path | None) -> None:
     if file is None:
         return
-    if file.exists():
+    try:
+        there = file.exists()
+    except OSError as error:
+        raise PermanentFailure(f"record {file} cannot be written: {error.strerror}") from error
+    if there:
         raise PermanentFailure(f"record {file} exists already: name another file by --record")
     if not file.absolute().parent.is_dir():
         raise PermanentFailure(f"record {file} cannot be written: its folder does not exist")

@@ -94,8 +94,11 @@ async def git_email(place: str) -> str:
 def _root(place: str) -> str:
     """The work tree around a directory; anything else as it is given."""
     path = Path(place)
-    if not path.is_dir():
-        return place
+    try:
+        if not path.is_dir():
+            return place
+    except OSError as error:
+        raise PermanentFailure(f"repository {place} cannot be read: {error.strerror}") from error
     path = path.resolve()
     around = (folder for folder in (path, *path.parents) if (folder / ".git").exists())
     return str(next(around, path))

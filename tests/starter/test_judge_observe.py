@@ -225,6 +225,8 @@ async def test_labels_by_which_a_pod_is_in_both_arms_are_refused(
         (("--baseline", STABLE), "--stable and --baseline are two arms"),
         (("--limits", "errors=1%,errors=2%"), "--limits says errors more than once"),
         (("--canaries", "0"), "should be greater than or equal to 1"),
+        (("--canaries", "9" * 400), "should be less than or equal to 10000"),
+        (("--record", "9" * 400), "cannot be written: File name too long"),
         (("--weight", "100"), "should be less than or equal to 99"),
         (("--plan", "tidegate.yaml", "--limits", "errors=2%"), "the plan has limits and metrics"),
     ],

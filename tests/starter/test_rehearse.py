@@ -41,6 +41,7 @@ QUICK = """\
         (("--traffic", "0rps"), 2, "must be from 0.001rps to 10000rps"),
         (("--speed", "500"), 2, "--speed 500 must be from 1 to 200"),
         (("--commit", "nowhere"), 4, "nowhere"),
+        (("--repository", "9" * 400), 2, "cannot be read: File name too long"),
         (("--policy", "none.yaml"), 4, "none.yaml cannot be read"),
         (("--file", "none.yaml"), 4, "none.yaml cannot be read"),
     ],
