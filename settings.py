@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
 
+from clients.files import read_file
 from domain.environments import Environment
 from domain.errors import PermanentFailure
 from domain.metrics.places import PrometheusPlace, SourcePlace, Url
@@ -142,13 +143,13 @@ def load(path: Path | None = None) -> Settings:
     """Read the connection file; PermanentFailure naming the file and what is wrong in it."""
     path = path or config_path()
     try:
-        data: dict[str, Any] = tomllib.loads(path.read_text())
+        data: dict[str, Any] = tomllib.loads(read_file(path).decode())
     except FileNotFoundError:
         raise PermanentFailure(
             f"there is no connection file {path}; start `tidegate sandbox up`, or write one and "
             f"name it by {CONFIG_VARIABLE}"
         ) from None
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PermanentFailure(f"connection file {path} cannot be read: {error}") from error
     try:
         settings = Settings.model_validate(data)

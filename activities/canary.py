@@ -168,7 +168,7 @@ class Canary:
         for broken in samples.broken:
             activity.logger.warning("left out of the judgement of %s: %s", target.revision, broken)
         try:
-            state, judged = take_in(progress.state, request, samples.blocks)
+            state, judged = take_in(progress.state, request, samples.every)
         except PermanentFailure as misfit:
             # Nothing is known of the canary by them; those that come after them may fit.
             activity.logger.warning("blocks of %s do not fit: %s", target.revision, misfit)

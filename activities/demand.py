@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from clients.cluster import Cluster
 from domain import labels
 from domain.drain import SCRAPES_OF_SILENCE, is_silent
-from domain.errors import ReleaseError
+from domain.errors import PermanentFailure, ReleaseError
 from domain.metrics.measure import Measure
 from domain.metrics.source import Asked, MetricSource, Proxied, Survey, Surveyed
 from domain.metrics.templates import OTEL_HTTP
 from domain.samples import SILENT_INTERVALS, Arm, Samples, Span, sample
 from domain.silence import needs_proxies
+
+TOLD_LENGTH = 240
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,29 @@ class Pods:
 def pods_of(revision: str) -> Pods:
     """A revision's pods."""
     return Pods(revision, {labels.REVISION: revision.rpartition("-")[2]})
+
+
+# What reading something unforeseen raises, of whatever type.
+_BREAKS = (
+    *(ArithmeticError, AttributeError, LookupError),
+    *(RecursionError, TypeError, ValueError),
+)
+
+
+@contextmanager
+def readable(source: MetricSource) -> Iterator[None]:
+    """Whatever an answer breaks is told as the source's: nothing is known by it.
+
+    Activities retry without limit, so another error would never be heard of.
+    """
+    try:
+        yield
+    except _BREAKS as error:
+        told = f"{type(error).__name__} {error}"[:TOLD_LENGTH]
+        raise PermanentFailure(
+            f"the answer of {source.said} cannot be read ({told}): no data; look at what it"
+            " answers, and tell Tidegate's maintainers, who would have it named better"
+        ) from error
 
 
 class Demand:
@@ -69,7 +95,10 @@ class Demand:
         read = await self._beside_proxies(list(read), canary.name, seen)
         # Thousands of series take a tenth of a second: heartbeats and others go on meanwhile.
         slowest = slow_above if measure.tells_slow else None
-        return await asyncio.to_thread(sample, read[0], read[1] if stable else None, seen, slowest)
+        with readable(self._source):
+            return await asyncio.to_thread(
+                sample, read[0], read[1] if stable else None, seen, slowest
+            )
 
     async def _beside_proxies(self, arms: list[Arm], name: str, span: Span) -> list[Arm]:
         """Of a Service that nobody asked yet, proxies that are scraped have no series: 0 requests.
@@ -79,15 +108,16 @@ class Demand:
         first, source = arms[0], self._source
         if not isinstance(source, Proxied) or not needs_proxies(arms, span.after):
             return arms
-        up = await source.proxies(
-            Asked(
-                arm=name,
-                namespace=self._cluster.namespace,
-                pods=first.started,
-                measure=first.measure,
-                span=span,
+        with readable(self._source):
+            up = await source.proxies(
+                Asked(
+                    arm=name,
+                    namespace=self._cluster.namespace,
+                    pods=first.started,
+                    measure=first.measure,
+                    span=span,
+                )
             )
-        )
         return [replace(first, up=up), *arms[1:]]
 
     @property
@@ -111,9 +141,10 @@ class Demand:
         span = self.answered(Span.following(since, since, now, self.scrape))
         try:
             arm = await self.arm(revision, span, measure)
+            with readable(self._source):
+                return await asyncio.to_thread(is_silent, arm, span)
         except ReleaseError:
             return False
-        return await asyncio.to_thread(is_silent, arm, span)
 
     async def arm(self, revision: str, span: Span, measure: Measure = OTEL_HTTP) -> Arm:
         """One revision's series; an empty arm when it has no pods."""
@@ -128,26 +159,26 @@ class Demand:
             pod["metadata"]["name"]: datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
             for pod in found
         }
-        return await self._source.arm(
-            Asked(
-                arm=pods.name,
-                namespace=self._cluster.namespace,
-                pods=started,
-                measure=measure,
-                span=span,
-            )
+        asked = Asked(
+            arm=pods.name,
+            namespace=self._cluster.namespace,
+            pods=started,
+            measure=measure,
+            span=span,
         )
+        with readable(self._source):
+            return await self._source.arm(asked)
 
     async def survey(self, pods: Mapping[str, datetime], span: Span, measure: Measure) -> Survey:
         """Where else the source has what counts requests; nothing where it cannot tell."""
         if not isinstance(self._source, Surveyed):
             return Survey()
-        return await self._source.survey(
-            Asked(
-                arm="",
-                namespace=self._cluster.namespace,
-                pods=pods,
-                measure=measure,
-                span=span,
-            )
+        asked = Asked(
+            arm="",
+            namespace=self._cluster.namespace,
+            pods=pods,
+            measure=measure,
+            span=span,
         )
+        with readable(self._source):
+            return await self._source.survey(asked)

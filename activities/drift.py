@@ -14,7 +14,7 @@ from activities.route import Route
 from clients.cluster import Cluster
 from domain.bundle import BundleReference
 from domain.drift import drift
-from domain.errors import PermanentFailure
+from domain.errors import NoAccess, PermanentFailure
 from domain.revision import Manifest, RevisionObjects
 from domain.routes import selected_revision
 from domain.steps import RevisionRequest
@@ -37,7 +37,8 @@ class Drift:
     async def of(self, target: RevisionRequest) -> str | None:
         """What differs, object and field, or None; it serves everybody of its environment.
 
-        Raises TransientFailure while the cluster, or a registry that is still needed, is away.
+        Raises TransientFailure while the cluster, or a registry that is still needed, is away,
+        NoAccess when one of them does not let us in.
         """
         objects = await self._objects(target.bundle)
         found = await asyncio.gather(*(self._compared(one) for one in objects.own))
@@ -51,6 +52,8 @@ class Drift:
         service, revision = target.service, target.revision
         try:
             split = await self._route.split(service)
+        except NoAccess:
+            raise  # nobody saw the route, so nothing is known of it
         except PermanentFailure as foreign:
             return str(foreign)
         weight = split.weight_of(revision) if split else 0

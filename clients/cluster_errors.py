@@ -9,7 +9,14 @@ from datetime import timedelta
 from typing import Any
 
 from clients.http import retry_after
-from domain.errors import Conflict, NotFound, PermanentFailure, ReleaseError, TransientFailure
+from domain.errors import (
+    Conflict,
+    NoAccess,
+    NotFound,
+    PermanentFailure,
+    ReleaseError,
+    TransientFailure,
+)
 
 _LONGEST_QUOTE = 600
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
@@ -79,7 +86,8 @@ def failure(
         return Conflict(said)
     if code == 404:
         return NotFound(f"{said}; {_what_is_missing(status)}")
-    return PermanentFailure(f"{said}; {_way_out(code, status, permission)}")
+    kind = NoAccess if _lets_us_not_in(code, status) else PermanentFailure
+    return kind(f"{said}; {_way_out(code, status, permission)}")
 
 
 def _patience(headers: Mapping[str, str], status: Status) -> timedelta | None:
@@ -89,13 +97,17 @@ def _patience(headers: Mapping[str, str], status: Status) -> timedelta | None:
     return retry_after(headers)
 
 
+def _lets_us_not_in(code: int, status: Status) -> bool:
+    """Quotas, admission and a namespace that is being deleted forbid too: no right would help."""
+    return code == 401 or (code == 403 and ("cannot" in status.message or not status.message))
+
+
 def _way_out(code: int, status: Status, permission: str) -> str:
     if code == 401:
         return "renew the credentials of this context"
     if code != 403:
         return f"it is not tried again (HTTP {code})"
-    # Quotas, admission and a namespace that is being deleted forbid too: no right would help.
-    if "cannot" in status.message or not status.message:
+    if _lets_us_not_in(code, status):
         return f"grant {permission}"
     return "an admission rule or quota of the cluster refuses it"
 

@@ -16,16 +16,23 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from clients.source_http import REQUEST_TIMEOUT, SourceConnection, named
+from clients.source_http import REQUEST_TIMEOUT, UNREADABLE, Protocol, SourceConnection, named
 from domain.errors import PermanentFailure, ReleaseError
 from domain.metrics.measure import Measure
 from domain.metrics.places import DatadogPlace
 from domain.metrics.source import Asked
 from domain.metrics.sums import running_sum
+from domain.metrics.timeframe import STRAY, Timeframe
 from domain.samples import SERIES_LIMIT, Arm, Series
 
 # Keeps the address of a query within what servers on the way accept.
 PODS_OF_A_QUERY = 100
+SPOKEN = Protocol(
+    system="Datadog",
+    query_key="query",
+    answers="points by tags",
+    wrong="check that the url is that of Datadog's API",
+)
 _TAG_VALUE = re.compile(r"[\w.\-/:@]+")
 Tags = tuple[tuple[str, str], ...]
 
@@ -54,8 +61,13 @@ class Datadog:
         self._place = place
         keys = {"DD-API-KEY": place.api_key_file, "DD-APPLICATION-KEY": place.app_key_file}
         self._http = SourceConnection(
-            "Datadog", place, headers=named(), secret_headers=keys, timeout=timeout
+            SPOKEN, place, headers=named(), secret_headers=keys, timeout=timeout
         )
+
+    @property
+    def said(self) -> str:
+        """The source in messages."""
+        return self._http.said
 
     @property
     def lag(self) -> timedelta:
@@ -114,8 +126,9 @@ class Datadog:
         series = answer.get("series")
         if not isinstance(series, list) or len(series) > SERIES_LIMIT:
             self._http.wrong_shape(query, f"series is not a list of at most {SERIES_LIMIT:,}")
+        frame = Timeframe.around(asked.span.seen_from, asked.span.until)
         for item in series:
-            self._take(item, query, until, found)
+            self._take(item, query, (frame, until), found)
         return found
 
     def _query(self, asked: Asked, pods: list[str], seconds: int) -> str:
@@ -134,7 +147,9 @@ class Datadog:
         queries.append(f"max:{place.restarts}{{{kept}}} by {{{each}}}.rollup(max, {seconds})")
         return ",".join(queries)
 
-    def _take(self, item: Any, query: str, until: float, found: dict[str, _PodCounts]) -> None:
+    def _take(
+        self, item: Any, query: str, asked: tuple[Timeframe, float], found: dict[str, _PodCounts]
+    ) -> None:
         """Read one series; intervals that are not over, or had nothing, are left out."""
         try:
             metric, interval = str(item["metric"]), float(item["interval"])
@@ -145,10 +160,15 @@ class Datadog:
                 for at, value in item["pointlist"]
                 if value is not None
             ]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except UNREADABLE as error:
             self._http.wrong_shape(
                 query, f"a series is not tags and points ({type(error).__name__} {error})"
             )
+        frame, until = asked
+        if stray := frame.stray([at for at, _ in points]):
+            self._http.wrong_time(query, stray, f"{metric} of pod {pod}", "milliseconds")
+        if not 0 < interval <= STRAY.total_seconds():
+            self._http.wrong_shape(query, f"{metric} has an interval of {interval:g} s")
         if not pod:
             raise PermanentFailure(
                 f"{self._http.url}: {metric} has no tag {self._place.pod_tag}: let the agent add"

@@ -28,7 +28,8 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> time
     """Read `Retry-After` (RFC 9110, 10.2.3): seconds or a date; None when absent or unreadable."""
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
-        return timedelta(seconds=min(int(text), 86_400))
+        # Five thousand digits are no number to Python.
+        return timedelta(seconds=min(int(text[:9]), 86_400))
     try:
         moment = parsedate_to_datetime(text)
     except ValueError:

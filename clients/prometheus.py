@@ -20,11 +20,18 @@ from prometheus_api_client.prometheus_connect import PrometheusConnect
 from requests import Response
 from urllib3.util.retry import Retry
 
-from clients.source_http import CALL_TIMEOUT_FACTOR, REQUEST_TIMEOUT, SourceConnection
+from clients.source_http import (
+    CALL_TIMEOUT_FACTOR,
+    REQUEST_TIMEOUT,
+    UNREADABLE,
+    Protocol,
+    SourceConnection,
+)
 from domain.errors import NotFound, PermanentFailure, ReleaseError
 from domain.metrics.measure import ArmLabel
 from domain.metrics.places import PrometheusPlace
 from domain.metrics.source import Asked, Survey
+from domain.metrics.timeframe import Timeframe
 from domain.samples import SERIES_LIMIT, Arm, Series
 from domain.scrapes import scrape_times
 
@@ -33,6 +40,13 @@ __all__ = ["CALL_TIMEOUT_FACTOR", "REQUEST_TIMEOUT", "Matches", "Prometheus", "s
 RESTARTS, UP = "kube_pod_container_status_restarts_total", "up"
 # Servers on the way take addresses of 8 KB and refuse longer ones.
 PODS_OF_A_QUERY = 50
+SPOKEN = Protocol(
+    system="Prometheus",
+    query_key="query",
+    answers="raw samples",
+    wrong="check that the url is that of a Prometheus API and the metric a counter or classic"
+    " histogram",
+)
 METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 NO_LONGER = timedelta(seconds=1)
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -89,8 +103,8 @@ class Prometheus:
     ) -> None:
         self._place = PrometheusPlace(url=place) if isinstance(place, str) else place
         self._series_limit = series_limit
-        self._http = SourceConnection("Prometheus", self._place, timeout=timeout)
-        # Which form the answer had that this thread read last.
+        self._http = SourceConnection(SPOKEN, self._place, timeout=timeout)
+        # Which form the answer had that this thread read last, and what it lacks.
         self._read = threading.local()
         self._http.session.hooks["response"].append(self._note_form)
         tenant = {"X-Scope-OrgID": self._place.tenant} if self._place.tenant else {}
@@ -102,6 +116,12 @@ class Prometheus:
             session=self._http.session,
             timeout=self._http.seconds,
         )
+        self._http.bind()
+
+    @property
+    def said(self) -> str:
+        """The source in messages."""
+        return self._http.said
 
     @property
     def lag(self) -> timedelta:
@@ -210,17 +230,14 @@ class Prometheus:
         place's label of pods. Values stay as the server has them (NaN, Inf): judging them is not
         the wire's business. Raises TransientFailure when the server cannot be reached, is
         overloaded or too slow; PermanentFailure for a query it refuses, more than `series_limit`
-        series, a series without such a label, or an answer that is not a matrix of samples.
+        series, a series without such a label or with a time far from `at`, or an answer that is
+        not a matrix of samples. An answer in part (`warnings`, `isPartial`) is a TransientFailure.
         """
         query = selector(metric, {**self._place.matchers, **matchers}, window)
         result = await self._query(query, at)
-        if len(result) > self._series_limit:
-            raise PermanentFailure(
-                f"{self._http.url}: {query} matches more than {self._series_limit} series, the"
-                " limit: narrow the matchers or drop labels at the scrape"
-            )
         names = told_by or (self._place.pod_label,)
-        return [self._series(query, item, names) for item in result]
+        frame = Timeframe.around(at - window, at)
+        return [self._series(query, item, names, frame) for item in result]
 
     async def problem(self) -> str | None:
         """Why it does not answer queries with the credentials it was given; None: it does.
@@ -247,18 +264,28 @@ class Prometheus:
             **WHOLE_OR_NOTHING,
         }
 
-        def ask() -> tuple[Any, bool]:
+        def ask() -> tuple[Any, bool, object]:
             result = self._connection.custom_query(query, params=parameters)
-            return result, self._read.has_markers
+            return result, self._read.has_markers, self._read.lacks
 
-        result, has_markers = await self._http.call(query, ask)
+        result, has_markers, lacks = await self._http.call(query, ask)
         if not isinstance(result, list):
             self._http.wrong_shape(query, f"its result is a {type(result).__name__}, not a list")
+        # Said first: that it was cut off at the limit is a warning of Prometheus as well.
+        if len(result) > self._series_limit:
+            raise PermanentFailure(
+                f"{self._http.url}: {query} matches more than {self._series_limit} series, the"
+                " limit: narrow the matchers or drop labels at the scrape"
+            )
+        if lacks:
+            self._http.in_part(query, lacks)
         return [_without_markers(item) for item in result] if has_markers else result
 
     def _note_form(self, response: Response, **_: object) -> None:
         kind = response.headers.get("Content-Type", "")
         self._read.has_markers = kind.partition(";")[0].strip() == RAW_EXPORT
+        if response.url.partition("?")[0].endswith("/api/v1/query"):
+            self._read.lacks = _lack(response.json())
 
     async def _refusal(self) -> str | None:
         try:
@@ -276,13 +303,15 @@ class Prometheus:
         span = asked.span
         return tuple(await self.raw_series(metric, matchers, span.until, span.window, names))
 
-    def _series(self, query: str, item: Any, names: tuple[str, ...]) -> Series:
+    def _series(self, query: str, item: Any, names: tuple[str, ...], frame: Timeframe) -> Series:
         try:
             labels = {str(name): str(value) for name, value in item["metric"].items()}
             points = tuple((float(time), float(value)) for time, value in item["values"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except UNREADABLE as error:
             why = f"{type(error).__name__} {error}"
             self._http.wrong_shape(query, f"a series is not labels and values ({why})")
+        if stray := frame.stray([time for time, _ in points]):
+            self._http.wrong_time(query, stray, f"series {labels}")
         pod = next((labels[name] for name in names if labels.get(name)), "")
         if not pod:
             raise PermanentFailure(
@@ -290,6 +319,17 @@ class Prometheus:
                 " relabelling, counters are compared pod by pod"
             )
         return Series(pod=pod, labels=labels, points=points)
+
+
+def _lack(body: Any) -> object:
+    """Why an answer is not the whole truth: Prometheus' API and Thanos, then VictoriaMetrics."""
+    if not isinstance(body, Mapping):
+        return None
+    if (status := body.get("status", "success")) != "success":
+        return f"status {status}: {body.get('error', 'no reason given')}"
+    if warnings := body.get("warnings"):
+        return "; ".join(map(str, warnings)) if isinstance(warnings, list) else warnings
+    return "isPartial" if body.get("isPartial") else None
 
 
 def _of_service(proxied: ArmLabel, asked: Asked) -> Matchers:
@@ -314,7 +354,7 @@ def _without_markers(item: Any) -> Any:
     """A series without the scrapes at which it was not there; another form is left as it is."""
     try:
         values = [pair for pair in item["values"] if not math.isnan(float(pair[1]))]
-    except (KeyError, TypeError, ValueError, IndexError):
+    except UNREADABLE:
         return item
     return {**item, "values": values}
 

@@ -5,11 +5,11 @@ Used by every client of such a source. `requests` is synchronous, so calls run i
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -20,16 +20,32 @@ from requests.auth import AuthBase, _basic_auth_str
 from requests.exceptions import RequestException, SSLError
 
 from clients.http import own_version, retry_after
+from clients.source_exchange import (
+    LARGEST_ANSWER,
+    BoundedAdapter,
+    Exchanges,
+    IsClosed,
+    TooLarge,
+)
 from domain.errors import NoAccess, NotFound, PermanentFailure, TransientFailure
 from domain.metrics.places import Reached
+from domain.samples import SERIES_LIMIT
 
 # Clearly shorter than the heartbeat timeout of those who ask: they hear of a server that hangs.
 REQUEST_TIMEOUT = timedelta(seconds=4)
 # A server may drip bytes for ever within the per-read timeout; this bounds the whole call.
 CALL_TIMEOUT_FACTOR = 2
+# How reading an answer fails that is not what was expected: wrong types, names, numbers, depths.
+UNREADABLE = (
+    *(TypeError, ValueError, AttributeError),
+    *(LookupError, ArithmeticError, RecursionError),
+)
+LIMITS = f"{SERIES_LIMIT:,} series or {LARGEST_ANSWER >> 20} MiB"
 MESSAGE_LENGTH = 300
 QUERY_LENGTH = 60
 _UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed", "Hostname mismatch")
+# What urllib3 says before what happened: where to, which we say ourselves.
+_POOL = re.compile(r"^\w*Pool\(host=.*?\): ")
 _STORE_DOWN = re.compile(r"rpc error: code = (Unavailable|DeadlineExceeded|Canceled|Aborted)\b")
 
 Answer = TypeVar("Answer")
@@ -40,27 +56,42 @@ def named() -> dict[str, str]:
     return {"User-Agent": f"tidegate-metrics/{own_version()}"}
 
 
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """A kind of source in messages.
+
+    `query_key`: the parameter that says what is asked; `answers`: what an answer is; `wrong`: what
+    to look at when it is something else; `refused`: what to correct when it refuses the question.
+    """
+
+    system: str
+    query_key: str
+    answers: str
+    wrong: str
+    refused: str = "correct the query in the plan"
+
+
 class SourceConnection:
-    """One source by HTTP: `system` and `query_key` (the parameter that says what is asked) name it.
+    """One source by HTTP, asked in a few threads of its own.
 
     Secrets are read from their files for each request; no message holds one.
     """
 
     def __init__(
         self,
-        system: str,
+        protocol: Protocol,
         place: Reached,
         *,
         headers: Mapping[str, str] | None = None,
         secret_headers: Mapping[str, Path] | None = None,
-        query_key: str = "query",
         timeout: timedelta = REQUEST_TIMEOUT,
     ) -> None:
-        self.system, self.url = system, place.url
+        self._protocol, self.url = protocol, place.url
         self.seconds = timeout.total_seconds()
-        self._query_key = query_key
         self._secrets = _Secrets(place, secret_headers or {})
+        self._exchanges = Exchanges()
         self.session = requests.Session()
+        self.bind()
         self.session.headers.update({**dict(headers or {}), **place.headers})
         self.session.auth = self._secrets
         if place.ca_file:
@@ -71,10 +102,15 @@ class SourceConnection:
             self.session.cert = (str(pair[0].expanduser()), str(pair[1].expanduser()))
         self.session.hooks["response"].append(self._translate_status)
 
+    def bind(self) -> None:
+        """Bound every answer; to be called again when a library put an adapter of its own there."""
+        for prefix in ("http://", "https://", self.url):
+            self.session.mount(prefix, BoundedAdapter())
+
     @property
     def said(self) -> str:
         """The source in messages."""
-        return f"{self.system} at {self.url}"
+        return f"{self._protocol.system} at {self.url}"
 
     async def json(self, path: str, parameters: Mapping[str, str], asked: str) -> Any:
         """The JSON that `path` answers."""
@@ -93,47 +129,72 @@ class SourceConnection:
 
     async def call(self, asked: str, function: Callable[[], Answer]) -> Answer:
         """Run a request in a thread; what goes wrong in it becomes one of our two kinds."""
+        within = self.seconds * CALL_TIMEOUT_FACTOR
         try:
-            async with asyncio.timeout(self.seconds * CALL_TIMEOUT_FACTOR):
-                return await asyncio.to_thread(function)
-        except (RequestException, TimeoutError) as error:
-            if isinstance(error, requests.exceptions.JSONDecodeError):
-                self.wrong_shape(asked, "it is not JSON")
-            if isinstance(error, SSLError) and any(word in str(error) for word in _UNTRUSTED):
-                raise NoAccess(
-                    f"the certificate of {self.said} is not trusted ({self._told(error)}); name its"
-                    " authority by ca_file"
-                ) from error
-            raise TransientFailure(
-                f"{self.said} did not answer {_shortened(asked)}: {self._told(error)}; look whether"
-                " it is up and reachable from here"
-            ) from error
+            found: Answer = await self._exchanges.run(function, within)
         except OSError as error:
-            # How requests tells that a file of certificates is not there.
-            raise NoAccess(
-                f"{self.said}: {self._told(error)}; correct ca_file and client_certificate"
+            raise self._not_answered(asked, error) from error
+        except TooLarge as error:
+            raise PermanentFailure(
+                f"{self.said} answered {_shortened(asked)} with more than the limit of {LIMITS}:"
+                " narrow the matchers or drop labels at the scrape"
             ) from error
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
-            self.wrong_shape(asked, f"it lacks data.result ({self._told(error)})")
+        except UNREADABLE as error:
+            self.wrong_shape(asked, _unread(error))
+        return found
+
+    def _not_answered(self, asked: str, error: OSError) -> Exception:
+        told = self._told(_cause(error))
+        if isinstance(error, SSLError) and any(word in str(error) for word in _UNTRUSTED):
+            return NoAccess(
+                f"the certificate of {self.said} is not trusted ({told}); name its"
+                " authority by ca_file"
+            )
+        if not isinstance(error, RequestException | TimeoutError):
+            # How requests tells that a file of certificates is not there.
+            return NoAccess(f"{self.said}: {told}; correct ca_file and client_certificate")
+        advice = "look whether it is up and reachable from here"
+        if isinstance(error, IsClosed):
+            return TransientFailure(f"{self.said} is not asked {_shortened(asked)}: it is closed")
+        if isinstance(error, TimeoutError):
+            told = f"{self.seconds * CALL_TIMEOUT_FACTOR:g} s passed without its end"
+        if "imed out" in told or isinstance(error, TimeoutError):
+            advice += f", and whether it answers more than {LIMITS}, the limit"
+        return TransientFailure(f"{self.said} did not answer {_shortened(asked)}: {told}; {advice}")
 
     def wrong_shape(self, asked: str, what: str) -> NoReturn:
         """Refuse an answer that is not what the source's protocol says."""
         raise PermanentFailure(
-            f"the answer of {self.url} to {_shortened(asked)} is not raw samples:"
-            f" {self._secrets.hidden(what)}; check that the url is that of a"
-            f" {self.system} API and the metric a counter or classic histogram"
+            f"the answer of {self.said} to {_shortened(asked)} is not {self._protocol.answers}:"
+            f" {self._secrets.hidden(what[:MESSAGE_LENGTH])}; {self._protocol.wrong}"
+        )
+
+    def wrong_time(self, asked: str, stray: str, of: str, unit: str = "seconds") -> NoReturn:
+        """Refuse an answer about another time: it would be data of another age, or of none."""
+        raise PermanentFailure(
+            f"{self.said} answered {_shortened(asked)} with {stray}, in"
+            f" {of[:MESSAGE_LENGTH]}; let it tell times in unix {unit}, by a clock that is right"
+        )
+
+    def in_part(self, asked: str, why: object) -> NoReturn:
+        """Wait for the rest: nothing is known by an answer of some of those it asks."""
+        raise TransientFailure(
+            f"{self.said} answered {_shortened(asked)} in part only"
+            f" ({self._secrets.hidden(str(why)[:MESSAGE_LENGTH])}), which says nothing of the rest;"
+            " look at what it reads from: it is retried"
         )
 
     async def close(self) -> None:
-        """Close the connections."""
-        await asyncio.to_thread(self.session.close)
+        """Close the connections, and end what is still asked."""
+        self._exchanges.close()
+        self.session.close()
 
     def _translate_status(self, response: requests.Response, **_: object) -> None:
         """Called by requests on every response, before a library turns it into one string."""
         status = response.status_code
         if status < 300:
             return
-        if response.is_redirect:
+        if status < 400:
             self._refuse_redirect(response)
         why = self._secrets.hidden(_why(response))
         said = f"{self.said} answered {status} to {self._asked(response)}: {why}"
@@ -141,14 +202,15 @@ class SourceConnection:
             wish = retry_after(response.headers) or _reset(response.headers)
             raise TransientFailure(f"{said}; it is retried", wish)
         if status == 404:
-            raise NotFound(f"{said}; check that the url is that of a {self.system} API")
+            raise NotFound(f"{said}; {self._protocol.wrong}")
         if status in {401, 403}:
             raise NoAccess(f"{said}; check the credentials of this environment")
+        refused = self._protocol.refused
         advice = {422: "ask for less: fewer series or a shorter window"}
         if not response.text.lstrip().startswith("{"):
             # As VictoriaMetrics refuses a path that it has not.
-            advice[400] = f"correct the query in the plan, or the url if it is no {self.system} API"
-        raise PermanentFailure(f"{said}; {advice.get(status, 'correct the query in the plan')}")
+            advice[400] = f"{refused}, or the url if it is no {self._protocol.system} API"
+        raise PermanentFailure(f"{said}; {advice.get(status, refused)}")
 
     def _refuse_redirect(self, response: requests.Response) -> NoReturn:
         """Raised before a library follows: credentials would go along, a login page be data."""
@@ -156,17 +218,18 @@ class SourceConnection:
         there = self._secrets.hidden(_redirected(response))
         raise NoAccess(
             f"{self.said} redirects to {there} when asked for {self._asked(response)}, and nothing"
-            f" is sent there; make the url that of the {self.system} API itself, and check the"
-            " credentials if the other is a login page"
+            f" is sent there; make the url that of the {self._protocol.system} API itself, and"
+            " check the credentials if the other is a login page"
         )
 
     def _asked(self, response: requests.Response) -> str:
         address = urlsplit(response.url)
-        query = parse_qs(address.query).get(self._query_key)
-        return _shortened(query[0] if query else address.path)
+        query = parse_qs(address.query).get(self._protocol.query_key)
+        return _shortened(query[0] if query else address.path or "/")
 
     def _told(self, error: BaseException) -> str:
-        text = f"{type(error).__name__} {error}"[:MESSAGE_LENGTH].strip()
+        said = _POOL.sub("", str(error))
+        text = f"{type(error).__name__} {said}"[:MESSAGE_LENGTH].strip()
         return self._secrets.hidden(text)
 
 
@@ -216,13 +279,30 @@ class _Secrets(AuthBase):
 
 def _redirected(response: requests.Response) -> str:
     """Where to, without what only the other server need know: its query may hold a token."""
-    location = response.headers["Location"]
+    location = response.headers.get("Location")
+    if not location:
+        return f"nowhere that it names ({response.status_code} without Location)"
     try:
         parts = urlsplit(urljoin(response.url, location))
     except ValueError:
         return location.partition("?")[0][:MESSAGE_LENGTH]
     host = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=host, query="", fragment="").geturl()[:MESSAGE_LENGTH]
+
+
+def _cause(error: OSError) -> BaseException:
+    """urllib3 says at length what it did before it says why."""
+    told = error.args[0] if error.args else None
+    reason = getattr(told, "reason", None)
+    return reason if isinstance(reason, BaseException) else error
+
+
+def _unread(error: BaseException) -> str:
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return "it is not JSON"
+    if isinstance(error, RecursionError):
+        return "its values are nested too deeply"
+    return f"it lacks what is looked for, or has it otherwise ({type(error).__name__} {error})"
 
 
 def _a_store_is_down(response: requests.Response) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -101,6 +102,15 @@ class ArmReading:
             if start < time <= end:
                 pods.setdefault(pod, Scrape()).add(scrape)
         return pods
+
+    def is_scraped_in(self, start: float, end: float) -> bool:
+        """Whether any pod was scraped for its requests in `(start, end]`; restarts tell of none."""
+        return any(scraped_in(self.times[pod], start, end) for pod in self.measured)
+
+
+def scraped_in(times: list[float], start: float, end: float) -> bool:
+    """Whether any of the times, in their order, is in `(start, end]`."""
+    return bisect_right(times, end) > bisect_right(times, start)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from domain.arm_readings import ArmReading, Scrape
-from domain.judge.counts import Block, Counts, Histogram, Pods
+from domain.judge.counts import ArmName, Block, Counts, Histogram, Pods
 from domain.judge.votes import LEAST_CANARY_PODS
 from domain.scrapes import moment
 
 ERRORS = "errors"
 SLOW = "slow"
 RESTARTS = "restarts"
+ARMS: tuple[ArmName, ...] = ("canary", "stable")
 
 
 def block_of(
@@ -49,7 +50,17 @@ def block_of(
         counts=counts,
         histograms={SLOW: _histogram(canary, stable, others)} if others else {},
         pods=_pods(by_arm[0], by_arm[1], edge) if _pods_are_told(arms) else None,
+        dark=_dark(readings, cell, slow=slow),
     )
+
+
+def _dark(
+    readings: list[ArmReading], cell: tuple[float, float], *, slow: bool
+) -> dict[str, tuple[ArmName, ...]]:
+    """The arms whose requests nobody scraped: what they count there is unknown, not 0."""
+    arms: list[tuple[ArmName, ArmReading]] = list(zip(ARMS, readings, strict=False))
+    dark = tuple(name for name, reading in arms if not reading.is_scraped_in(*cell))
+    return dict.fromkeys((ERRORS, SLOW) if slow else (ERRORS,), dark) if dark else {}
 
 
 def _pods_are_told(arms: list[ArmReading]) -> bool:

@@ -38,6 +38,15 @@ _VALUES: dict[FaultKind, re.Pattern[str]] = {
 }
 
 
+# Seconds, and factors: beyond them nobody could see what was declared.
+_BOUNDS: dict[FaultKind, tuple[float, float, str]] = {
+    FaultKind.ERRORS: (0.0, 1.0, "from 0% to 100%"),
+    FaultKind.LATENCY: (0.01, 1000.0, "from 0.01x to 1000x"),
+    FaultKind.LEAK: (1.0, 30 * 24 * 3600.0, "from 1s to 720h"),
+    FaultKind.SLOW_START: (0.0, 10 * 24 * 3600.0, "from 0s to 864000s"),
+}
+
+
 class FaultError(ValueError):
     """A fault cannot be read; the message names the part and the known kinds."""
 
@@ -102,8 +111,9 @@ def _value(kind: FaultKind, value: str | None, text: str) -> float:
         number /= 100
     elif kind in (FaultKind.LEAK, FaultKind.SLOW_START):
         number *= SECONDS[match[2]]
-    if (kind is FaultKind.ERRORS and number > 1) or (kind is FaultKind.LEAK and number <= 0):
-        raise _unknown(text)
+    least, most, told = _BOUNDS[kind]
+    if not least <= number <= most:
+        raise FaultError(f"the fault {text.strip()!r} is out of bounds: {kind} is {told}")
     return number
 
 

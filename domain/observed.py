@@ -22,7 +22,7 @@ from domain.judge.state import JudgeState, next_step, observe, start
 from domain.judge.verdict import Judgement, Reason, Verdict
 from domain.metrics.measure import Measure
 from domain.records import Record
-from domain.samples import Samples
+from domain.samples import Samples, brief
 from domain.steps import ObserveStep
 
 # Floats of another machine may differ in their last digits; nothing that was changed by hand does.
@@ -33,7 +33,9 @@ TOLD_LENGTH = 240
 # Between them stands why; what would be said else is recomputed.
 HELD_BACK, ELSE = "Holding: ", "; the judge would else say: "
 # What states and judgements of older versions do not have: it is no difference that they lack it.
-ADDED_LATER = frozenset({"ratio", "ratios", "edges", "voted", "unequal", "against", "stakes"})
+ADDED_LATER = frozenset(
+    {"ratio", "ratios", "edges", "voted", "unequal", "against", "stakes", "dark", "left_out"}
+)
 
 
 class BlockChunk(Record):
@@ -106,8 +108,10 @@ def states(state: JudgeState, request: Judged, blocks: Sequence[Block]) -> Itera
 
 def unused(before: tuple[str, ...], samples: Samples) -> tuple[str, ...]:
     """What of the source could not be used since the last block, the latest last."""
-    earlier = () if samples.blocks else before
-    named = [str(broken)[:TOLD_LENGTH] for broken in samples.broken]
+    earlier = () if samples.every else before
+    # What spoiled a block is told with the count of such blocks.
+    known = {block.spoiled for block in samples.spoiled}
+    named = [str(fault)[:TOLD_LENGTH] for fault in samples.broken if brief(fault) not in known]
     return tuple(dict.fromkeys([*earlier, *named]))[-TOLD_LEFT_OUT:]
 
 
@@ -117,10 +121,11 @@ def with_restarts(state: JudgeState, request: Judged, blocks: Iterable[Block]) -
     A metric joins before the first block or not at all: evidence may not be chosen afterwards.
     """
     counted = any(RESTARTS in block.counts for block in blocks)
-    none_judged = state.until is None and not state.rollout_blocks
+    none_judged = not (state.warmed_blocks or state.rollout_blocks)
     if counted and none_judged and RESTARTS not in state.metrics:
         metrics = tuple(one for one in METRICS if one in state.metrics or one == RESTARTS)
-        return start(request.rules, metrics, state.since)
+        begun = start(request.rules, metrics, state.since)
+        return begun.model_copy(update={"until": state.until, "left_out": state.left_out})
     return state
 
 

@@ -120,7 +120,7 @@ class Watching(Record):
 
     def with_samples(self, samples: Samples) -> Watching:
         """Judge what was sampled."""
-        state, judged = take_in(self.state, self.record.watched, samples.blocks)
+        state, judged = take_in(self.state, self.record.watched, samples.every)
         record = self.record.with_(blocks=(*self.record.blocks, *judged))
         left_out = unused(self.left_out, samples)
         return self.with_(

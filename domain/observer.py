@@ -32,6 +32,7 @@ class Fault(StrEnum):
     no_pod_label = "no pod label"
     wrong_namespace = "wrong namespace"
     twice = "scraped twice"
+    no_count = "no count"
     stale = "stale"
     stale_source = "stale source"
     no_edge = "no bucket edge"

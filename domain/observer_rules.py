@@ -13,7 +13,7 @@ from domain.arm_readings import CLOCK_SLACK
 from domain.observer import CANARY, ArmSummary, ArmView, Fault, Finding, Inspection, Surroundings
 from domain.quantities import format_duration
 from domain.samples import SILENT_INTERVALS, common_edges, nearest_edge
-from domain.scrapes import SCRAPER_LABELS, Series, moment
+from domain.scrapes import SCRAPER_LABELS, Series, is_count, moment
 
 # A pod that is up for so many scrapes has had its chance to show a series.
 SETTLED_SCRAPES = 3
@@ -220,6 +220,25 @@ def _twice(arms: Sequence[ArmView], _: Surroundings) -> Iterator[Finding]:
             )
 
 
+def _no_counts(arms: Sequence[ArmView], around: Surroundings) -> Iterator[Finding]:
+    """One value that is no count spoils the block it is in, for both arms."""
+    for view in arms:
+        found = [
+            item
+            for item in (*view.requests, *view.arm.restarts)
+            if item.points and not is_count(item.points[-1][1]) and not _is_old(item, around)
+        ]
+        if found:
+            values = sorted({f"{item.points[-1][1]:g}" for item in found})
+            yield Finding(
+                fault=Fault.no_count,
+                arm=view.name,
+                what=f"{view.name}'s {_named({item.pod for item in found})} shows"
+                f" {' and '.join(values[:TOLD_PODS])} in {len(found)} series: no count",
+                remedy="correct what exposes the counter, or the plan's metrics if it is none",
+            )
+
+
 def _stale(arms: Sequence[ArmView], around: Surroundings) -> Iterator[Finding]:
     found = [item for view in arms for item in view.requests]
     if found and all(_is_old(item, around) for item in found):
@@ -290,6 +309,7 @@ RULES: tuple[Rule, ...] = (
     _unlabelled,
     _empty,
     _twice,
+    _no_counts,
     _stale,
     _clocks,
     _restarts,

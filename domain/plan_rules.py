@@ -20,7 +20,10 @@ from domain.steps import ObserveStep
 SAME = 1e-9
 # The judge's own choices, which no plan makes: a rollout that began before there was one keeps the
 # rules' default (`JudgeRules`: "those of records that lack a field").
-BEGUN_BEFORE = ("stakes", "min_voted_blocks", "suspect_blocks", "warmed", "stale_after")
+BEGUN_BEFORE = (
+    *("stakes", "min_voted_blocks", "suspect_blocks", "excused", "warmed"),
+    "stale_after",
+)
 # Of a step whose declared load was sent: its deadline is the load's end (`rules_under_load`).
 UNDER_LOAD = ("deadline", "extensions", "on_quiet")
 # What stable was like is counted and not planned: compared with the judge's state (`_known`).

@@ -56,6 +56,10 @@ LOOSEST = {
 }
 
 
+# An hour's canary still meets somebody; every simulated request costs this machine its time.
+LEAST_RATE, MOST_RATE = 0.001, 10_000.0
+
+
 class Rates(Record):
     """Users' requests per simulated second, as the sandbox is told them."""
 
@@ -70,7 +74,13 @@ def parse_rate(text: str) -> float:
         raise PermanentFailure(
             f"{text!r} is no traffic; write production's requests per second, for example 5rps"
         )
-    return float(match[1])
+    rate = float(match[1])
+    if not LEAST_RATE <= rate <= MOST_RATE:
+        raise PermanentFailure(
+            f"--traffic {text.strip()} must be from {LEAST_RATE:g}rps to {MOST_RATE:g}rps: a"
+            " rehearsal with fewer users tells nothing, more are not simulated"
+        )
+    return rate
 
 
 def default_speed(plan: ServicePlan) -> float:

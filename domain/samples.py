@@ -7,13 +7,12 @@ extrapolate, and they lose the first value of a new series (a new pod, a new err
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from domain.arm_readings import Arm, ArmReading, Window, read, seen_pods
+from domain.arm_readings import Arm, ArmReading, Window, read, scraped_in, seen_pods
 from domain.blocks import ERRORS, RESTARTS, SLOW, block_of
 from domain.judge.counts import Block
 from domain.scrapes import (
@@ -70,13 +69,20 @@ class Span:
 class Samples:
     """The blocks, what was broken, and where the last block ended (`after` of the next span).
 
-    `quiet` are pods that are scraped and have no series of requests: they count 0 requests.
+    `spoiled` are blocks of which nothing can be used; they say why. `quiet` are pods that are
+    scraped and have no series of requests: they count 0 requests.
     """
 
     blocks: tuple[Block, ...]
     broken: tuple[Broken, ...]
     until: datetime
     quiet: tuple[str, ...] = ()
+    spoiled: tuple[Block, ...] = ()
+
+    @property
+    def every(self) -> tuple[Block, ...]:
+        """All blocks in their order, also those of which nothing can be used."""
+        return tuple(sorted((*self.blocks, *self.spoiled), key=lambda block: block.end))
 
 
 def sample(
@@ -99,10 +105,12 @@ def sample(
     if slow_above is not None and edge is None and any(arm.buckets for arm in arms):
         what = f"no bucket edge that both arms have near {slow_above.total_seconds():g} s"
         faults.named.append(Broken("", "le", what, span.until))
-    blocks, until = [], span.after
+    blocks, spoiled, until = [], [], span.after
     for start, end in _closed_cells(readings, span):
         until = moment(end)
-        if not faults.spoil(start, end):
+        if (fault := faults.spoiling(start, end)) is not None:
+            spoiled.append(Block(start=moment(start), end=until, spoiled=brief(fault)))
+        else:
             cell, slow = (start, end), slow_above is not None
             blocks.append(block_of(readings, cell, edge, sorted(others), slow=slow))
     fresh = [fault for fault in faults.named if fault.at > span.after]
@@ -112,7 +120,13 @@ def sample(
         broken=tuple(fresh),
         until=until,
         quiet=tuple(pod for reading in readings for pod in reading.quiet),
+        spoiled=tuple(spoiled),
     )
+
+
+def brief(fault: Broken) -> str:
+    """What is broken and in which pod, for a sentence; the block's time is known."""
+    return f"{fault.what} (pod {fault.pod})" if fault.pod else fault.what
 
 
 def _too_many(arms: list[Arm], span: Span) -> Broken | None:
@@ -197,16 +211,12 @@ def _reported(readings: list[ArmReading], cell: tuple[float, float], span: Span)
     start, end = cell
     anyone = False
     for reading in readings:
-        heard = {pod for pod, times in reading.times.items() if _scraped_in(times, start, end)}
+        heard = {pod for pod, times in reading.times.items() if scraped_in(times, start, end)}
         awaited = {pod for pod, times in reading.times.items() if _awaited(times, cell, span)}
         if len(awaited - heard) > (1 - REPORTING_PART) * len(awaited):
             return False
         anyone = anyone or bool(heard)
     return anyone
-
-
-def _scraped_in(times: list[float], start: float, end: float) -> bool:
-    return bisect_right(times, end) > bisect_right(times, start)
 
 
 def _awaited(times: list[float], cell: tuple[float, float], span: Span) -> bool:

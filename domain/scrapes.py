@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from operator import gt, lt
 
+from domain.errors import PermanentFailure
+
 # Labels that tell who scraped, not what was counted: equal but for these is counted twice.
 SCRAPER_LABELS = frozenset(
     {
@@ -58,12 +60,13 @@ class Faults:
 
     def __init__(self) -> None:
         self.named: list[Broken] = []
-        self.stretches: list[tuple[float, float]] = []
+        self.stretches: list[tuple[float, float, Broken]] = []
 
     def at(self, series: Series, what: str, time: float) -> None:
         """One scrape is broken."""
-        self.named.append(_broken(series, what, time))
-        self.stretches.append((time, time))
+        fault = _broken(series, what, time)
+        self.named.append(fault)
+        self.stretches.append((time, time, fault))
 
     def throughout(self, series: Series, what: str) -> None:
         """The whole series is broken."""
@@ -76,11 +79,12 @@ class Faults:
     def everything(self, fault: Broken) -> None:
         """No block of this window can be trusted."""
         self.named.append(fault)
-        self.stretches.append((-math.inf, math.inf))
+        self.stretches.append((-math.inf, math.inf, fault))
 
-    def spoil(self, start: float, end: float) -> bool:
-        """Whether a block over `(start, end]` must be left out."""
-        return any(first <= end and last > start for first, last in self.stretches)
+    def spoiling(self, start: float, end: float) -> Broken | None:
+        """Why a block over `(start, end]` must be left out, by the latest; None: it need not."""
+        found = [fault for first, last, fault in self.stretches if first <= end and last > start]
+        return max(found, key=lambda fault: fault.at, default=None)
 
 
 def by_pod(
@@ -104,7 +108,7 @@ def by_pod(
         # min and max overlook NaN, a sum does not.
         if not (min(values) >= 0 and sum(values) <= LARGEST_COUNT):
             for time, value in item.points:
-                if not _is_count(value):
+                if not is_count(value):
                     faults.at(item, f"value {value:g} is not a count", time)
         pods.setdefault(item.pod, []).append(item)
     yield from pods.items()
@@ -114,7 +118,8 @@ def _rise(times: tuple[float, ...]) -> bool:
     return all(map(lt, times, times[1:]))
 
 
-def _is_count(value: float) -> bool:
+def is_count(value: float) -> bool:
+    """Whether a counter can have this value; NaN is in no range."""
     return 0 <= value <= LARGEST_COUNT
 
 
@@ -166,11 +171,11 @@ def differences(
         first = bisect_left(item.points, (counted,))
         if first > 0:
             before = item.points[first - 1]
-            previous = before if _is_count(before[1]) else None
+            previous = before if is_count(before[1]) else None
         else:
             previous = _base(targets.get(target_of(item), []), item.points[0][0], born)
         for time, value in item.points[first:]:
-            if not _is_count(value):
+            if not is_count(value):
                 previous = None
                 continue
             if previous is not None and previous[0] >= change:
@@ -201,4 +206,10 @@ def _base(times: list[float], first: float, born: float | None) -> tuple[float, 
 
 
 def moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    """Unix seconds as a time; PermanentFailure for what is none (NaN, another unit)."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise PermanentFailure(
+            f"{seconds:g} is no time in unix seconds; correct the times that the source tells"
+        ) from error

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from domain.arm_readings import Arm, ArmReading
+from domain.blocks import ARMS
 from domain.scrapes import Broken, Series, moment
 
-ARMS = ("canary", "stable")
 # A rehearsal clock makes scrapes so short that a busy machine alone is later.
 SHORTEST_PATIENCE = timedelta(seconds=10)
 
@@ -56,6 +56,9 @@ def _of_arm(name: str, arm: Arm, reading: ArmReading, least: datetime) -> Iterat
             " correct metrics in the plan, or send the service a request"
         )
         yield Broken("", metric, what, arm.started[old[0]])
+    elif not scraped and any(one.points for one in arm.up):
+        what = f"every scrape of the {name}'s pods fails (`up` is 0): look at its targets"
+        yield Broken("", metric, what, moment(max(one.points[-1][0] for one in arm.up)))
     elif not scraped and old:
         what = (
             f"none came since then of {old[0]} or another pod of the {name}, and no `up`: let the"

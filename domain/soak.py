@@ -30,6 +30,7 @@ CHANCE = 0.01
 # Scrapes may be a minute apart and one or two of them missing.
 LONGEST_GAP = timedelta(minutes=3)
 NONE = Counted(0, 0)
+UNSEEN = "nobody sees"
 
 
 def exceeds(requests: int, bad: int, limit: float) -> bool:
@@ -67,12 +68,17 @@ def requests_in(blocks: Iterable[Block]) -> int:
     return counted(blocks).get(ERRORS, NONE).requests
 
 
+def scraped(blocks: Iterable[Block]) -> tuple[Block, ...]:
+    """The blocks in which the revision's pods were scraped; of the others only restarts tell."""
+    return tuple(block for block in blocks if "canary" not in block.dark.get(ERRORS, ()))
+
+
 def known_time(blocks: Iterable[Block]) -> timedelta:
     """Time of which scrapes tell: a block that bridges an outage of the source tells of none.
 
     Its counts are judged all the same.
     """
-    lengths = (block.end - block.start for block in blocks)
+    lengths = (block.end - block.start for block in scraped(blocks))
     return sum((length for length in lengths if length <= LONGEST_GAP), NOTHING)
 
 
@@ -98,6 +104,12 @@ class SoakWindow(Brief):
     def is_unknown(self) -> bool:
         """Tell whether nobody can say how healthy it was."""
         return not self.healthy and self.unknown >= self.length
+
+    @property
+    def reason(self) -> str:
+        """What people are told once: what it found, and of what nobody answered."""
+        unseen = self.sentence.startswith(UNSEEN)
+        return f"{self.found}: {self.sentence.partition(':')[0]}" if unseen else self.found
 
     @property
     def found(self) -> Finding:
@@ -179,7 +191,8 @@ class SoakProgress(Record):
             case "reset":
                 return seen.with_(earned=NOTHING, resets=self.resets + 1)
             case "credit":
-                return seen.with_(earned=max(NOTHING, self.earned - window.length))
+                cost = window.length - window.unknown
+                return seen.with_(earned=max(NOTHING, self.earned - cost))
             case _:
                 return seen
 

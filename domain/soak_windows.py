@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from domain.judge.counts import Block, Counts
+from domain.judge.counts import Block, Count, Counts
 from domain.records import Record
 
 # As many half hours as make six days: the longest usual soak keeps each of its windows.
@@ -45,8 +45,8 @@ NOT_KNOWN = frozenset({Finding.QUIET, Finding.SILENT, Finding.UNKNOWN})
 class Counted(NamedTuple):
     """Requests (or scrapes of pods) and how many of them were bad; two numbers in JSON."""
 
-    requests: int
-    bad: int
+    requests: Count
+    bad: Count
 
 
 class Brief(Record):

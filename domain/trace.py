@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 
 from pydantic import Field
@@ -18,6 +18,7 @@ from domain.judge.counts import Block, Counts
 from domain.judge.interval import RatioInterval
 from domain.judge.rules import JudgeRules
 from domain.judge.state import JudgeState
+from domain.judge.unseen import dark_arms
 from domain.judge.verdict import Reason, Thresholds, Verdict
 from domain.observed import ObservedBlocks, begin, conclude, states
 from domain.records import Record
@@ -186,7 +187,7 @@ def _recomputed(plain: Trace, record: ObservedBlocks, blocks: Sequence[Block]) -
     return plain.with_(
         blocks=len(blocks),
         points=tuple(points),
-        silences=_silences(opening, plain.judged_at, step.rules.silent_after, points),
+        silences=_silences(opening, plain.judged_at, step.rules, blocks),
         differences=again.differences,
     )
 
@@ -212,9 +213,14 @@ def _point(block: Block, rules: JudgeRules, before: JudgeState, after: JudgeStat
 
 
 def _silences(
-    opening: JudgeState, until: datetime, longest: timedelta, points: Iterable[Point]
+    opening: JudgeState, until: datetime, rules: JudgeRules, blocks: Iterable[Block]
 ) -> tuple[Stretch, ...]:
     """Where the judge had to say "no data", by the rules' own measure of silence."""
-    told = [point.at for point in points if any(one.counts for one in point.metrics.values())]
+    longest = rules.silent_after
+    told = [
+        block.end
+        for block in blocks
+        if block.counts and not any(dark_arms(block, name, rules) for name in block.dark)
+    ]
     gaps = pairwise([opening.until or opening.since, *told, max([until, *told[-1:]])])
     return tuple(Stretch(start=a, end=b) for a, b in gaps if b - a > longest)

@@ -14,7 +14,7 @@ from activities.demand import Pods
 from activities.observer import Arms
 from domain.canary import judge_rules
 from domain.environments import Environment
-from domain.errors import PermanentFailure, TransientFailure
+from domain.errors import PermanentFailure, ReleaseError, TransientFailure
 from domain.judge.rules import Control
 from domain.judge.verdict import Verdict
 from domain.observed_rollout import RolloutWatch, Watching
@@ -74,6 +74,7 @@ def observe(question: Question, output: Format) -> ExitCode:
     """Watch and say what Tidegate would have done; the exit code is that of the whole watch."""
     _refuse_bad_record(question.record)
     length = _length(question.length)
+    _refuse_one_arm_twice(question)
     place = configuration.load().cluster(question.environment)
     plan = _plan(question, length)
     _refuse_proxies(plan)
@@ -91,6 +92,17 @@ def _refuse_bad_record(file: Path | None) -> None:
         raise PermanentFailure(f"record {file} exists already: name another file by --record")
     if not file.absolute().parent.is_dir():
         raise PermanentFailure(f"record {file} cannot be written: its folder does not exist")
+
+
+def _refuse_one_arm_twice(question: Question) -> None:
+    """Said at once: the pods that would show it may not be there yet."""
+    beside = question.control
+    canary, other = parse_selector(question.canary), parse_selector(beside.labels)
+    if canary.items() <= other.items() or other.items() <= canary.items():
+        raise Refused(
+            f"--canary {question.canary} and --{beside.control} {beside.labels}: a pod of one arm"
+            " carries the labels of both arms; name each by a label that only its own pods have"
+        )
 
 
 def _length(text: str | None) -> timedelta | None:
@@ -159,7 +171,7 @@ def _refuse_proxies(plan: ServicePlan) -> None:
 async def _watch(watched: RolloutWatch, place: ClusterSettings, voice: Voice) -> Watching:
     watching = Watching.begun(watched)
     async with sight_of(place) as sight:
-        voice.begin(watched, await _refuse_mixed_arms(watched, sight))
+        voice.begin(watched, await _refuse_hopeless(watched, sight))
         pause = min(max(watched.block, SHORTEST_POLL), LONGEST_POLL).total_seconds()
         try:
             while True:
@@ -175,24 +187,35 @@ async def _watch(watched: RolloutWatch, place: ClusterSettings, voice: Voice) ->
 
 
 async def _look(watching: Watching, sight: Sight, now: datetime) -> Watching:
-    """One look with the same functions as a release's own: `domain.samples` and the judge."""
+    """One look with the same functions as a release's own: `domain.samples` and the judge.
+
+    As there, whatever does not answer or refuses us in the middle of a watch is no data.
+    """
     watched, span = watching.record.watched, watching.span(now)
     canary, stable = Pods("", watched.canary), Pods("", watched.stable)
     try:
         samples = await sight.demand.compare(
             canary, stable, span, watched.slow_above, watched.metrics.measure
         )
-    except TransientFailure as failure:
+        return watching.with_samples(samples).judged(now)
+    except ReleaseError as failure:
+        if isinstance(failure, PermanentFailure) and not watching.record.answers:
+            raise
         return watching.without_data(str(failure)).judged(now)
-    return watching.with_samples(samples).judged(now)
 
 
-async def _refuse_mixed_arms(watched: RolloutWatch, sight: Sight) -> Inspection | None:
-    """Refuse labels by which a pod is in both arms; what else is wrong may yet become right."""
+async def _refuse_hopeless(watched: RolloutWatch, sight: Sight) -> Inspection | None:
+    """Refuse labels by which a pod is in both arms, and a source that refuses us or the query.
+
+    What else is wrong may yet become right.
+    """
     try:
         found = await sight.observer.look(_arms(watched), watched.since)
     except TransientFailure:
         return None
+    refused = [one for one in found.findings if one.fault in (Fault.no_access, Fault.refused_query)]
+    if refused:
+        raise PermanentFailure("; ".join(map(str, refused)))
     mixed = [one for one in found.findings if one.fault in (Fault.overlapping, Fault.all_pods)]
     if mixed:
         raise Refused("; ".join(map(str, mixed)))

@@ -101,7 +101,11 @@ def _limits(watched: RolloutWatch) -> str:
 
 def _counts(block: Block) -> str:
     """Bad events of requests per arm; of restarts there is no such whole."""
+    if block.spoiled:
+        return f"could not be used: {block.spoiled}"
     told = [_of_both(name, counts) for name, counts in block.counts.items()]
+    dark = dict.fromkeys(arm for arms in block.dark.values() for arm in arms)
+    told += [f"{arm} not scraped" for arm in dark]
     return "   ".join(told) or "no data"
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from activities.demand import Demand, Pods
 from activities.observer import Observer
 from clients.cluster import Cluster
+from clients.files import read_file
 from clients.plan_file import STAND_INS, plan_of
 from clients.sources import source_at
 from domain.errors import NotFound, PermanentFailure
@@ -53,7 +54,7 @@ def plan_in(file: Path, service: str | None) -> ServicePlan:
     if service is None:
         raise PermanentFailure(f"--plan {file} may hold several services: name one by --service")
     try:
-        text = file.read_bytes()
+        text = read_file(file)
     except OSError as error:
         raise NotFound(f"plan {file} cannot be read: {error.strerror}; correct --plan") from error
     return plan_of(text, str(file), service, None)
@@ -64,7 +65,10 @@ def plan_by_limits(limits: str | None, words: Mapping[str, object] | None = None
 
     Raises PermanentFailure naming what cannot be read.
     """
-    given = dict(part.strip().partition("=")[::2] for part in (limits or "").split(",") if part)
+    parts = [part.strip().partition("=")[::2] for part in (limits or "").split(",") if part]
+    given = dict(parts)
+    if twice := [name for name in given if [one for one, _ in parts].count(name) > 1]:
+        raise PermanentFailure(f"--limits says {twice[0]} more than once: leave one of them out")
     try:
         return ServicePlan.model_validate({**STAND_INS, "limits": given, **(words or {})})
     except ValidationError as error:

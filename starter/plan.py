@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import settings as configuration
+from clients.files import read_file
 from clients.plan_file import plan_of
 from domain.commands import Change
 from domain.errors import NotFound
@@ -65,7 +66,7 @@ async def _look_ahead(question: Question, settings: Settings) -> Prospect:
 
 def _plan_in(file: Path, service: str, policy: Policy) -> ServicePlan:
     try:
-        text = file.read_bytes()
+        text = read_file(file)
     except OSError as error:
         raise NotFound(f"plan {file} cannot be read: {error.strerror}; correct --file") from error
     return plan_of(text, str(file), service, policy)

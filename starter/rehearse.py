@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clients.files import read_file
 from clients.plan_file import plan_of
 from clients.policy_source import parse_policy
 from domain.environments import RELEASE_ENVIRONMENTS
@@ -71,8 +72,6 @@ def rehearse(wish: Wish, output: Format) -> ExitCode:
     """Rehearse and report; the exit code is the release's outcome, HELD where it would hold."""
     faults = tuple(_fault(text) for text in wish.faults)
     users = parse_rate(wish.traffic)
-    if users <= 0:
-        raise PermanentFailure("a rehearsal without users tells nothing: --traffic above 0rps")
     report = run(_interruptible(_rehearse(wish, faults, users, output)))
     if report is None:
         complain("tidegate: stopped; nothing of the rehearsal is left")
@@ -174,7 +173,7 @@ def _policy(file: Path | None) -> Policy | None:
 
 def _read(file: Path, option: str) -> bytes:
     try:
-        return file.read_bytes()
+        return read_file(file)
     except OSError as error:
         raise NotFound(f"{file} cannot be read: {error.strerror}; correct {option}") from error
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import settings as configuration
+from clients.files import read_file
 from clients.plan_file import plan_of
 from clients.policy_source import parse_policy
 from domain.errors import NotFound, PermanentFailure
@@ -130,7 +131,7 @@ def _standard(question: Question) -> Standard:
 
 def _read(file: Path, option: str) -> bytes:
     try:
-        return file.read_bytes()
+        return read_file(file)
     except OSError as error:
         raise NotFound(f"{file} cannot be read: {error.strerror}; correct {option}") from error
 

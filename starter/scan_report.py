@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+from clients.files import read_file
 from domain.errors import NotFound, PermanentFailure
 from domain.images import Reference
 from domain.plan import ServicePlan
@@ -24,7 +25,7 @@ def read_report(path: Path, image: Reference | None, plan: ServicePlan) -> ScanR
     Without an `image` yet it may be of the service's source directory.
     """
     try:
-        content = path.read_bytes()
+        content = read_file(path)
         data = json.loads(content)
     except OSError as error:
         raise NotFound(

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from clients.files import read_file
 from clients.registry import Registry
 from domain.bundle import RECORD_TYPE, Bundle, BundleReference
 from domain.errors import NotFound, PermanentFailure
@@ -141,9 +142,7 @@ def reference_of(place: str) -> BundleReference:
 
 def _content(file: Path) -> bytes:
     try:
-        if file.stat().st_size > FILE_LIMIT_BYTES:
-            raise PermanentFailure(f"{file} is no record: it is larger than 64 MiB")
-        return file.read_bytes()
+        return read_file(file, FILE_LIMIT_BYTES)
     except OSError as error:
         raise NotFound(f"record {file} cannot be read: {error.strerror}") from error
 

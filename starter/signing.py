@@ -7,6 +7,7 @@ from pathlib import Path
 
 import settings as configuration
 from clients import ssh_agent
+from clients.files import read_file
 from clients.ssh_key import load_private_key, parse_public_key, public_wire
 from clients.ssh_signature import sign
 from domain.commands import REQUIREMENTS, Command, Statement
@@ -108,6 +109,6 @@ def _owner(wire: bytes, policy: Policy | None) -> str | None:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
+        return read_file(path).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise NotFound(f"{path} cannot be read: {error}; correct the path") from error

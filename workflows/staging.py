@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.gates import Gate
     from domain.quantities import format_duration
     from domain.release import RollbackRehearsal
-    from domain.soak import SoakProgress
+    from domain.soak import SoakProgress, SoakWindow
     from domain.steps import EarnWindow, ShiftTraffic
     from domain.traffic import TrafficSplit
     from workflows import options
@@ -30,6 +30,7 @@ class Staging(Deploying):
     def __init__(self) -> None:
         super().__init__()
         self._window_end: datetime | None = None
+        self._told_unknown = ""
 
     async def _deploy_to_staging(self) -> Report:
         tests = self._state.request.plan.tests
@@ -113,12 +114,27 @@ class Staging(Deploying):
         if window is None:
             return progress
         self._window_end = starts_at + window.length
-        said_before = window.is_unknown and window.sentence == progress.last
-        progress = progress.add(window, plan.soak.on_unhealthy, starts_at)
-        if not window.healthy and not said_before:
-            self._tell(f"soak: {window.sentence}; {progress.sentence}")
+        last, progress = progress.last, progress.add(window, plan.soak.on_unhealthy, starts_at)
+        if news := self._window_news(window, last):
+            self._tell(f"{news}; {progress.sentence}")
         self._change(soak=progress, sentence=progress.sentence)
         return progress
+
+    def _window_news(self, window: SoakWindow, last: str) -> str:
+        """What people must hear of a window: why it earns nothing, and when that is over.
+
+        As a hold, an unknown one is told once per reason. `last`: what the window before it said.
+        """
+        reason = window.reason if window.is_unknown else ""
+        known, self._told_unknown = self._told_unknown, reason
+        if (reason or known) and workflow.patched("unknown-soak-is-told-by-reason"):
+            if reason and reason != known:
+                return f"alert, the soak earns nothing: {window.sentence}"
+            if not reason and window.healthy:
+                return "soak: it is known again how healthy staging is"
+            return "" if reason else f"soak: {window.sentence}"
+        said_before = window.is_unknown and window.sentence == last
+        return "" if window.healthy or said_before else f"soak: {window.sentence}"
 
     def _next_start(self, length: timedelta) -> datetime:
         """Windows join without a gap, unless nobody looked for longer than a window."""

@@ -179,7 +179,8 @@ class Twin:
 
     def _suspicious(self) -> bool:
         repeated = self.worse.against >= self.rules.suspect_blocks
-        return self.worse.evidence >= SUSPICION and repeated
+        beyond = self.rules.excused is not None and self.worse.evidence >= self.rules.excused
+        return self.worse.evidence >= SUSPICION and (repeated or beyond)
 
     @property
     def _absolute(self) -> bool:

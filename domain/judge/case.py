@@ -12,6 +12,7 @@ from domain.judge.bets import (
     regression_bet,
     within_limit,
 )
+from domain.judge.counts import ArmName
 from domain.judge.interval import RatioInterval, ratio_interval
 from domain.judge.known import clearly_over
 from domain.judge.rules import JudgeRules
@@ -100,11 +101,17 @@ class Case:
         )
 
     def suspicious(self) -> bool:
-        """Whether any metric alone speaks against the canary, in enough blocks."""
+        """Whether any metric alone speaks against the canary, in enough blocks or beyond excuse."""
         return any(
-            self.regression(metric) >= SUSPICION and self._repeated(metric)
+            self.regression(metric) >= SUSPICION
+            and (self._repeated(metric) or self._beyond_excuse(metric))
             for metric in self.metrics
         )
+
+    def _beyond_excuse(self, metric: str) -> bool:
+        """Whether one block said more than chance may."""
+        most = self.rules.excused
+        return most is not None and self.regression(metric) >= most
 
     def _repeated(self, metric: str) -> bool:
         """Whether more spoke against it than chance: one block is one vote, like any other.
@@ -206,13 +213,33 @@ class Case:
         return enough is not None and metric.voted >= enough
 
     def silent(self) -> list[str]:
-        """Metrics whose source has said nothing for longer than the rules allow."""
+        """Metrics of which a compared arm was not seen for longer than the rules allow.
+
+        At the deadline it is enough that it is not seen now: it has not been quiet then.
+        """
+        return [name for name in self.metrics if self._is_silent(name)]
+
+    def _is_silent(self, metric: str) -> bool:
+        if self.silence(metric) > self.rules.silent_after:
+            return True
+        state = self.state.metrics[metric]
+        unknown = state.dark or (state.seen is None and self.state.left_out.is_all)
+        return self.elapsed >= self.rules.deadline and bool(unknown)
+
+    def silence(self, metric: str) -> timedelta:
+        """How long ago every compared arm was last seen on it, or the step began."""
         since = self.state.since
-        return [
-            name
-            for name, metric in self.state.metrics.items()
-            if self.elapsed - ((metric.seen or since) - since) > self.rules.silent_after
-        ]
+        return self.elapsed - ((self.state.metrics[metric].seen or since) - since)
+
+    def dark(self) -> list[ArmName]:
+        """The compared arms of which nothing was scraped in the last block."""
+        found = [arm for name in self.metrics for arm in self.state.metrics[name].dark]
+        return list(dict.fromkeys(found))
+
+    def unseen(self) -> bool:
+        """Whether the last block says nothing of a compared arm: then nothing is promoted."""
+        until = self.state.left_out.until
+        return bool(self.dark()) or (until is not None and until == self.state.until)
 
     def settled(self) -> bool:
         """Whether the step has seen enough blocks for a promotion."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AwareDatetime,
@@ -11,9 +11,13 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
-    NonNegativeInt,
     model_validator,
 )
+
+ArmName = Literal["canary", "stable"]
+# Beyond this a float counts no single request any more, and no source has counted so many.
+MOST = 2**53
+Count = Annotated[int, Field(ge=0, le=MOST)]
 
 
 class Counts(BaseModel):
@@ -21,17 +25,17 @@ class Counts(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    canary_requests: NonNegativeInt = 0
-    canary_bad: NonNegativeInt = 0
-    stable_requests: NonNegativeInt = 0
-    stable_bad: NonNegativeInt = 0
+    canary_requests: Count = 0
+    canary_bad: Count = 0
+    stable_requests: Count = 0
+    stable_bad: Count = 0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
-            canary_requests=self.canary_requests + other.canary_requests,
-            canary_bad=self.canary_bad + other.canary_bad,
-            stable_requests=self.stable_requests + other.stable_requests,
-            stable_bad=self.stable_bad + other.stable_bad,
+            canary_requests=min(self.canary_requests + other.canary_requests, MOST),
+            canary_bad=min(self.canary_bad + other.canary_bad, MOST),
+            stable_requests=min(self.stable_requests + other.stable_requests, MOST),
+            stable_bad=min(self.stable_bad + other.stable_bad, MOST),
         )
 
     @property
@@ -59,8 +63,8 @@ class Histogram(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     edges: tuple[FiniteFloat, ...]
-    canary_above: tuple[NonNegativeInt, ...]
-    stable_above: tuple[NonNegativeInt, ...]
+    canary_above: tuple[Count, ...]
+    stable_above: tuple[Count, ...]
 
     @model_validator(mode="after")
     def _one_count_per_edge(self) -> Self:
@@ -79,11 +83,11 @@ class Pods(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    canary_requests: tuple[NonNegativeInt, ...]
-    canary_bad: dict[str, tuple[NonNegativeInt, ...]]
-    stable_pods: NonNegativeInt
-    stable_least: NonNegativeInt
-    stable_most: NonNegativeInt
+    canary_requests: tuple[Count, ...]
+    canary_bad: dict[str, tuple[Count, ...]]
+    stable_pods: Count
+    stable_least: Count
+    stable_most: Count
 
     @model_validator(mode="after")
     def _one_count_per_pod(self) -> Self:
@@ -97,7 +101,9 @@ class Pods(BaseModel):
 class Block(BaseModel):
     """Counts per metric over `(start, end]`; a metric that is absent had no data in it.
 
-    `histograms` and `pods` tell more of the same time, where the source has it.
+    `histograms` and `pods` tell more of the same time, where the source has it. `dark` are, per
+    metric, the arms of which nothing was scraped in it: their counts are not 0 but unknown.
+    `spoiled` is why nothing of the block can be used.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -107,11 +113,15 @@ class Block(BaseModel):
     counts: dict[str, Counts] = Field(default_factory=dict)
     histograms: dict[str, Histogram] = Field(default_factory=dict)
     pods: Pods | None = None
+    dark: dict[str, tuple[ArmName, ...]] = Field(default_factory=dict)
+    spoiled: str = ""
 
     @model_validator(mode="after")
     def _spans_time(self) -> Self:
         if self.end <= self.start:
             raise ValueError(f"block ends at {self.end}, not after its start {self.start}")
+        if self.spoiled and self.counts:
+            raise ValueError(f"block {self.named()} is spoiled and has counts")
         return self
 
     def named(self) -> str:

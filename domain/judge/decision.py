@@ -77,7 +77,7 @@ def _as_before(case: Case) -> Judgement | None:
 
 def _relative(case: Case) -> Judgement | None:
     proven = [metric for metric in case.metrics if case.not_worse(metric) >= case.rules.promote_at]
-    if not proven or not case.settled():
+    if not proven or not case.settled() or case.unseen():
         return None
     if not all(metric in proven or case.neutral(metric) for metric in case.metrics):
         return None
@@ -85,7 +85,7 @@ def _relative(case: Case) -> Judgement | None:
 
 
 def _within_limit(case: Case) -> Judgement | None:
-    in_time = case.settled() and case.elapsed >= case.rules.min_bake
+    in_time = case.settled() and case.elapsed >= case.rules.min_bake and not case.unseen()
     if not in_time or not case.absolute_allowed or case.suspicious():
         return None
     if not case.rules.limits or not all(_harmless(case, metric) for metric in case.metrics):
@@ -124,7 +124,7 @@ def _extension(case: Case) -> Judgement | None:
 def _quiet(case: Case) -> Judgement | None:
     if case.objections():
         return None
-    if case.elapsed < case.rules.min_bake:
+    if case.elapsed < case.rules.min_bake or case.unseen():
         # A deadline before it shortens the wait for a proof, never the bake itself.
         return _gather(case)
     if case.rules.on_quiet == OnQuiet.hold:
@@ -163,7 +163,7 @@ def _say(
     return Judgement(
         verdict=verdict,
         reason=reason,
-        sentence=sentence,
+        sentence="; ".join(filter(None, (sentence, case.state.left_out.sentence))),
         metric=metric,
         evidence=case.evidence(),
         proof={name: case.proof(name) for name in case.metrics},

@@ -16,7 +16,12 @@ CAUGHT_RATE = 0.2
 
 
 def time_needed(case: Case) -> timedelta | None:
-    """Time until every metric is proven if all goes on as so far; None when it never would be."""
+    """Time until every metric is proven if all goes on as so far; None when it never would be.
+
+    Nor is it known while an arm is not seen.
+    """
+    if case.unseen():
+        return None
     open_metrics = [metric for metric in case.metrics if not _proven(case, metric)]
     if not open_metrics:
         return max(case.rules.min_bake - case.elapsed, timedelta(0))

@@ -59,7 +59,8 @@ class JudgeRules(BaseModel):
     blocks carry them and their traffic is about equal, and may then roll back after
     `min_voted_blocks` (None: `min_blocks`). `stakes` counts when the rollout begins.
     `warm_up_blocks` are left out of the metrics `warmed` alone (None: of all), those within
-    `warm_up` of all. Evidence is suspicion once `suspect_blocks` blocks spoke against the canary.
+    `warm_up` of all. Evidence is suspicion once `suspect_blocks` blocks spoke against the canary,
+    or at `excused`, however few they were (None: never for that alone).
     `last_known` is what the old revision counted before, for where it serves no more beside the
     canary; `worse_than_known` times its bad share rolls back also within the limit.
 
@@ -87,6 +88,7 @@ class JudgeRules(BaseModel):
     min_blocks: Annotated[int, Field(ge=1)] = 3
     min_voted_blocks: Annotated[int, Field(ge=1)] | None = None
     suspect_blocks: Annotated[int, Field(ge=1)] = 1
+    excused: Annotated[float, Field(gt=1)] | None = None
     stakes: Stakes = Stakes.fixed
     on_quiet: OnQuiet = OnQuiet.advance
     promote: PromoteBy = PromoteBy.any

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from datetime import timedelta
 
-from domain.judge.case import Case
+from domain.judge.case import SUSPICION, Case
 from domain.judge.counts import Counts
 from domain.judge.interval import CONFIDENCE, RatioInterval
 from domain.judge.outlook import CAUGHT_RATE, caught_probability, request_rate
@@ -135,8 +135,16 @@ def within_limit(case: Case) -> str:
     return (
         f"Promoted: {'; '.join(parts)}; a canary at the limit would look this good in at most"
         f" {_one_of(weakest)} rollouts (limit {_one_of(case.rules.promote_at)}); assumes that"
-        f" requests fail independently{basis}{_neutral_note(case)}"
+        f" requests fail independently{basis}{_neutral_note(case)}{_excused(case)}"
     )
+
+
+def _excused(case: Case) -> str:
+    """What one block said against a canary that is promoted all the same."""
+    loudest = max(case.regression(metric) for metric in case.metrics)
+    if case.rules.excused is None or loudest < SUSPICION:
+        return ""
+    return f"; {_little(case)} spoke against it (e={_figure(loudest)} of {case.rules.excused:g})"
 
 
 def quiet(case: Case) -> str:
@@ -181,10 +189,13 @@ def no_traffic(case: Case) -> str:
 
 def no_data(case: Case, silent: list[str]) -> str:
     """Held because the metrics source is silent."""
+    longest, arms = max(map(case.silence, silent)), " and ".join(case.dark())
+    allowed = case.rules.silent_after
+    lasting = f"more than {spoken(allowed)}" if longest > allowed else spoken(longest)
     return (
-        f"Holding: no data on {', '.join(silent)} for more than"
-        f" {spoken(case.rules.silent_after)}: no evidence either way; next: look whether the"
-        " metrics source is up and scrapes the pods of both arms"
+        f"Holding: no data on {', '.join(silent)}{arms and f' of the {arms}'} for {lasting}: no"
+        " evidence either way; next: look whether the metrics source is up and scrapes the pods of"
+        " both arms"
     )
 
 
@@ -254,6 +265,9 @@ def _outlook(case: Case, needed: timedelta | None) -> str:
     rate = request_rate(case)
     if rate is None:
         return "; no block counted yet"
+    if case.unseen():
+        arms = " and ".join(case.dark())
+        return f"; no pod of the {arms} was scraped of late" if arms else "; not seen just now"
     if needed is None:
         return f"; no end in sight at {_figure(rate)} req/s to the canary"
     return f"; about {spoken(needed)} more at {_figure(rate)} req/s to the canary"

@@ -9,10 +9,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from domain.errors import PermanentFailure
 from domain.judge.bets import FloorBet, ShareBet, Wealth, non_inferiority_bet, regression_bet
-from domain.judge.counts import Block, Counts
+from domain.judge.counts import ArmName, Block, Counts
 from domain.judge.interval import observe_ratio, start_ratio
 from domain.judge.known import clearly_over
 from domain.judge.rules import JudgeRules, Stakes
+from domain.judge.unseen import LeftOut, dark_arms
 from domain.judge.votes import equal_traffic, pod_factors, several
 
 # How much of the past `Recent` keeps per block: its memory is about five blocks.
@@ -61,7 +62,8 @@ class MetricState(BaseModel):
     histogram's, chosen by the first block that has one; `voted` and `unequal` count the rollout's
     blocks that per-pod votes decided, and those they could not because the pods' traffic differs.
     `against` counts those in which any evidence of regression rose (None: begun before they were
-    counted).
+    counted). `seen` is the end of the last block in which every compared arm was scraped for it,
+    `dark` are the arms that were not in the last block.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -83,12 +85,14 @@ class MetricState(BaseModel):
     step: Counts = Counts()
     recent: Recent = Recent()
     seen: AwareDatetime | None = None
+    dark: tuple[ArmName, ...] = ()
 
 
 class JudgeState(BaseModel):
     """The judge's whole memory of a rollout; replaced as a whole by `observe` and `next_step`.
 
     `stakes` are those it began with: wealth is never carried from one kind of bet to another.
+    `left_out` are the step's blocks that could not be used.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -103,6 +107,7 @@ class JudgeState(BaseModel):
     rollout_blocks: int = 0
     step_watched: timedelta = timedelta(0)
     rollout_watched: timedelta = timedelta(0)
+    left_out: LeftOut = LeftOut()
 
 
 def start(rules: JudgeRules, metrics: Iterable[str], since: datetime) -> JudgeState:
@@ -138,11 +143,13 @@ def next_step(state: JudgeState, since: datetime) -> JudgeState:
                 "step": Counts(),
                 "recent": Recent(),
                 "seen": None,
+                "dark": (),
             }
         )
         for name, metric in state.metrics.items()
     }
     cleared = {"warmed_blocks": 0, "step_blocks": 0, "step_watched": timedelta(0)}
+    cleared |= {"left_out": LeftOut()}
     return state.model_copy(update={"since": since, "until": None, "metrics": metrics} | cleared)
 
 
@@ -155,11 +162,15 @@ def observe(state: JudgeState, rules: JudgeRules, block: Block) -> JudgeState:
     if state.until is not None and block.end <= state.until:
         return state
     _refuse_misfit(state, rules, block)
+    left_out = state.left_out.after(block)
+    if block.spoiled:
+        return state.model_copy(update={"until": block.end, "left_out": left_out})
     cold, bet = _cold(state, rules, block), regression_bet(rules.rho0, state.stakes)
     update: dict[str, object] = {
         "until": block.end,
+        "left_out": left_out,
         "metrics": {
-            name: _seen(metric, name, block)
+            name: metric.model_copy(update=_seen(rules, name, block))
             if name in cold
             else _observe_metric(metric, rules, bet, name, block)
             for name, metric in state.metrics.items()
@@ -215,25 +226,25 @@ def _refuse_misfit(state: JudgeState, rules: JudgeRules, block: Block) -> None:
         )
 
 
-def _seen(metric: MetricState, name: str, block: Block) -> MetricState:
-    if name not in block.counts:
-        return metric
-    return metric.model_copy(update={"seen": block.end})
+def _seen(rules: JudgeRules, name: str, block: Block) -> dict[str, object]:
+    """What a metric knows of an arm that nobody scraped is as old as the last scrape of it."""
+    if dark := dark_arms(block, name, rules):
+        return {"dark": dark}
+    return {"dark": (), "seen": block.end} if name in block.counts else {}
 
 
 def _observe_metric(
     metric: MetricState, rules: JudgeRules, bet: ShareBet, name: str, block: Block
 ) -> MetricState:
-    counts = block.counts.get(name)
+    counts, seen = block.counts.get(name), _seen(rules, name, block)
     if counts is None:
-        return metric
+        return metric.model_copy(update=seen)
     recent = metric.recent.observe(counts)
     update: dict[str, object] = {
         "step": metric.step + counts,
         "rollout": metric.rollout + counts,
         "recent": recent,
-        "seen": block.end,
-    }
+    } | seen
     if rules.control_arm:
         update |= _compared(metric, rules, counts)
         update |= _regression(metric, rules, bet, name, block)

@@ -6,16 +6,26 @@ Asked is `GET URL?arm=...&namespace=...&pods=a,b&from=...&until=...` (unix secon
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import (
+    AfterValidator,
+    Field,
+    FiniteFloat,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    field_validator,
+)
 
 from domain.metrics.measure import Measure
 from domain.metrics.sums import running_sum
+from domain.metrics.timeframe import Timeframe
 from domain.records import Record
 from domain.samples import Arm, Series
+from domain.scrapes import LARGEST_COUNT
 
 MEASURE = Measure(
     name="http-json",
@@ -26,23 +36,50 @@ MEASURE = Measure(
 )
 
 
+def _edge(text: str) -> str:
+    """One way to write each edge; ValueError for what is none."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{text[:20]!r} is no number of seconds above 0")
+    return f"{seconds:.15g}"
+
+
+Count = Annotated[int, Field(ge=0, le=int(LARGEST_COUNT))]
+Edge = Annotated[
+    str,
+    AfterValidator(_edge),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?$"}),
+]
+
+
 class CountedInterval(Record):
     """What one pod counted since the end of the interval before (the first: since `begins`)."""
 
-    until: float = Field(description="end of the interval, unix seconds; ends rise")
-    requests: float = Field(description="requests without probes; 0 says that the pod was quiet")
-    bad: float = Field(default=0.0, description="of the requests, those answered 5xx or not at all")
-    under: dict[str, float] = Field(
+    until: FiniteFloat = Field(description="end of the interval, unix seconds; ends rise")
+    requests: Count = Field(description="requests without probes; 0 says that the pod was quiet")
+    bad: Count = Field(default=0, description="of the requests, those answered 5xx or not at all")
+    under: dict[Edge, Count] = Field(
         default_factory=dict,
         description='of the requests, those not slower than so many seconds: {"0.5": 98}',
     )
-    restarts: float = Field(default=0.0, description="starts of its containers but the first")
+    restarts: Count = Field(default=0, description="starts of its containers but the first")
+
+    @field_validator("under", mode="wrap")
+    @classmethod
+    def _each_edge_once(cls, told: Any, handler: ValidatorFunctionWrapHandler) -> dict[str, int]:
+        found: dict[str, int] = handler(told)
+        if len(found) < len(told):
+            raise ValueError("an edge is told twice, written in two ways")
+        return found
 
 
 class CountedPod(Record):
     """One pod; without intervals nothing is known of it."""
 
-    begins: float = Field(
+    begins: FiniteFloat = Field(
         description="begin of the first interval, not before the pod was created; unix seconds"
     )
     intervals: tuple[CountedInterval, ...] = ()
@@ -82,6 +119,19 @@ def arm_of(answer: HttpJsonAnswer, started: Mapping[str, datetime]) -> Arm:
         started=started,
         measure=MEASURE,
     )
+
+
+def stray_in(answer: HttpJsonAnswer, frame: Timeframe) -> tuple[str, str] | None:
+    """The first time that cannot be meant, and where it stands.
+
+    What begins may have begun long before, ends were asked for.
+    """
+    for pod, told in answer.pods.items():
+        if told.begins > frame.last and (stray := frame.stray([told.begins])):
+            return stray, f"begins of pod {pod}"
+        if stray := frame.stray([one.until for one in told.intervals]):
+            return stray, f"until of an interval of pod {pod}"
+    return None
 
 
 class _Sums:

@@ -18,12 +18,12 @@ def _entries(value: object) -> object:
     return (value,) if isinstance(value, dict) else value
 
 
-def _known(name: str) -> str:
-    if name not in TEMPLATES:
+def _known(name: object) -> object:
+    if not isinstance(name, str) or name not in TEMPLATES:
         raise PydanticCustomError(
             "template",
             "{name} is no template; there are {known}",
-            {"name": name, "known": ", ".join(TEMPLATES)},
+            {"name": str(name), "known": ", ".join(TEMPLATES)},
         )
     return name
 

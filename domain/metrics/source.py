@@ -35,6 +35,10 @@ class MetricSource(Protocol):
     """
 
     @property
+    def said(self) -> str:
+        """The source in messages: its kind and address."""
+
+    @property
     def lag(self) -> timedelta:
         """How long after it happened something may still be missing from its answers."""
 

@@ -640,9 +640,12 @@ async def test_a_first_release_that_nobody_asks_is_quiet_and_not_without_data(
     assert judgement.counts["errors"].canary_requests == 0
 
 
+TRAEFIK = MetricsPlan(template="traefik")
+
+
 async def first_by_traefik(world: SandboxWorld, counters: LiveCounters) -> Observation:
     """What is said of a first release that Traefik, which the source knows, counts."""
-    metrics = MetricsPlan(template="traefik")
+    metrics = TRAEFIK
     places = world.settings.environments
     own = places[PRODUCTION].with_(prometheus=counters.url)
     settings = world.settings.with_(environments={**places, PRODUCTION: own})
@@ -663,6 +666,23 @@ async def test_nor_is_one_that_a_proxy_counts_while_it_counts_other_services_the
         judgement = (await first_by_traefik(world, counters)).judgement
     assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, Reason.no_traffic)
     assert judgement.counts["errors"].canary_requests == 0
+
+
+async def test_values_that_are_no_counts_are_no_data_and_stored_with_the_verdict(
+    world: SandboxWorld,
+) -> None:
+    async with live_counters(TRAEFIK_REQUESTS) as counters:
+        counters.broken = "NaN"
+        observation = await first_by_traefik(world, counters)
+    judgement = observation.judgement
+    assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, Reason.no_data)
+    blocks = observation.state.left_out.of
+    told = "value nan is not a count (pod proxy-1)"
+    assert f"; {blocks} of {blocks} blocks could not be used, the latest: {told}" in (
+        judgement.sentence
+    )
+    target = await world.target(world.production, await world.bundle("v2", metrics=TRAEFIK))
+    assert await recomputed(world, target, observation) == judgement
 
 
 async def test_where_no_proxy_is_known_to_be_scraped_it_is_without_data_and_told_why(

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 import worker
 from activities.demand import Demand
 from clients.cluster import Cluster
 from clients.sources import source_at
 from domain.canary import judge_rules
+from domain.errors import PermanentFailure, TransientFailure
 from domain.judge.verdict import Reason, Verdict
-from domain.metrics.places import PrometheusPlace
+from domain.metrics.places import PrometheusPlace, SourcePlace
+from domain.metrics.source import Asked, MetricSource
 from domain.metrics.templates import ISTIO, OTEL_HTTP
 from domain.observed import ObservedBlocks, recompute
-from domain.samples import Samples, Span
+from domain.samples import Arm, Samples, Series, Span
 from domain.steps import ObserveStep, RevisionRequest
 from tests.support.platform_world import SandboxWorld
 from tests.support.sandbox import eventually
@@ -39,7 +44,7 @@ async def demand_in(world: SandboxWorld, lag: timedelta = timedelta(0)) -> Async
 
 
 @asynccontextmanager
-async def told_by(world: SandboxWorld, source_place: PrometheusPlace) -> AsyncIterator[Activities]:
+async def told_by(world: SandboxWorld, source_place: SourcePlace) -> AsyncIterator[Activities]:
     """Production's activities by another source."""
     place = world.settings.cluster(PRODUCTION)
     source = source_at(source_place)
@@ -101,11 +106,10 @@ async def test_a_source_that_answers_late_is_not_called_silent_for_that(
     assert recompute(record, ()).differences == ()
 
 
-async def test_a_source_that_refuses_us_holds_and_is_named(world: SandboxWorld) -> None:
-    """An expired token or certificate says nothing of the canary: no rollback, no promotion."""
-    target = await serving(world)
+def last_second(world: SandboxWorld, target: RevisionRequest) -> ObserveStep:
+    """A step that is nearly over."""
     now = datetime.now(UTC)
-    request = ObserveStep(
+    return ObserveStep(
         target=target,
         weight=100,
         rules=judge_rules(world.plan, 100, has_stable=False),
@@ -115,13 +119,93 @@ async def test_a_source_that_refuses_us_holds_and_is_named(world: SandboxWorld) 
         slow_above=SLOW,
         state=None,
     )
+
+
+async def test_a_source_that_refuses_us_holds_and_is_named(world: SandboxWorld) -> None:
+    """An expired token or certificate says nothing of the canary: no rollback, no promotion."""
+    target = await serving(world)
     async with source_double("prometheus") as double:
         double.status = 401
         async with told_by(world, PrometheusPlace(url=double.url)) as activities:
+            request = last_second(world, target)
             judgement = (await activities.do("observe_step", request)).judgement
     assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, Reason.no_data)
     assert "answered 401" in judgement.sentence
     assert "check the credentials of this environment" in judgement.sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '{"data": {"result": [{"metric": {"pod": "a"}, "values": [[1795472934000, "1"]]}]}}',
+            "with time 1795472934000, more than a day from what was asked",
+        ),
+        ("[" * 100_000, "its values are nested too deeply"),
+        (f'{{"data": {"9" * 5000}}}', "is not raw samples"),
+    ],
+)
+async def test_an_answer_that_cannot_be_holds_for_want_of_data_and_is_named(
+    world: SandboxWorld, text: str, said: str
+) -> None:
+    """An error of another kind would be retried for ever, and nobody would hear of it."""
+    target = await serving(world)
+    async with source_double("prometheus") as double:
+        double.text = text
+        async with told_by(world, PrometheusPlace(url=double.url)) as activities:
+            request = last_second(world, target)
+            judgement = (await activities.do("observe_step", request)).judgement
+    assert (judgement.verdict, judgement.reason) == (Verdict.HOLD, Reason.no_data)
+    assert said in judgement.sentence
+
+
+@dataclass
+class Strange:
+    """Something behind the port whose answers nobody foresaw."""
+
+    arm_told: Arm | Exception
+    said: str = "strange at http://there"
+    lag: timedelta = field(default=timedelta(0))
+
+    async def arm(self, asked: Asked) -> Arm:
+        if isinstance(self.arm_told, Exception):
+            raise self.arm_told
+        return self.arm_told
+
+    async def problem(self) -> str | None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
+
+async def test_whatever_an_answer_breaks_is_told_as_the_sources(world: SandboxWorld) -> None:
+    target = await serving(world)
+    place = world.settings.cluster(PRODUCTION)
+    since = datetime.now(UTC) - timedelta(seconds=1)
+    cluster = await Cluster.connect(place.kubeconfig, place.context, place.namespace)
+
+    async def read_of(told: Arm | Exception) -> Samples:
+        source: MetricSource = Strange(told)
+        return await read(Demand(cluster, source, SCRAPE), target.revision, since)
+
+    text = Series("a", {}, ((since.timestamp(), "one"),))  # type: ignore[arg-type]
+    far = Series("a", {}, ((since.timestamp(), 1.0), (1e300, 2.0)))
+    answers: list[tuple[Arm | Exception, str]] = [
+        (RecursionError("too deep"), "RecursionError too deep"),
+        (KeyError("pod"), "KeyError 'pod'"),
+        (OverflowError("int too large"), "OverflowError int too large"),
+        (Arm(counts=(text,)), "TypeError"),
+    ]
+    for told, why in answers:
+        with pytest.raises(PermanentFailure) as raised:
+            await read_of(told)
+        assert f"the answer of strange at http://there cannot be read ({why}" in str(raised.value)
+    with pytest.raises(TransientFailure, match="it is retried"):
+        await read_of(TransientFailure("it is retried"))
+    with pytest.raises(PermanentFailure, match=r"1e\+300 is no time in unix seconds"):
+        await read_of(Arm(counts=(far,)))
+    await cluster.close()
 
 
 async def test_the_source_is_not_asked_before_a_block_can_close(world: SandboxWorld) -> None:

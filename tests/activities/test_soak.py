@@ -5,10 +5,14 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import cast
 
+import aiohttp
 import pytest
+from aiohttp import web
 
+from activities import soak
 from activities.failures import NotYet
 from activities.load import Sender
 from clients.cluster import Cluster
@@ -18,10 +22,14 @@ from domain.soak import SoakWindow
 from domain.soak_plan import SoakPlan
 from domain.soak_windows import Finding
 from domain.steps import EarnWindow, RevisionRequest
+from sandbox.connection import kubeconfig
+from sandbox.kubernetes.authorization import STRANGER
+from tests.support.cluster_client import write_kubeconfig
 from tests.support.platform_world import SandboxWorld, running_site
 from tests.support.sandbox import eventually
 from tests.support.site import Site
 from tests.support.source_doubles import source_double
+from tests.support.web import answering_with
 from tests.support.world import PRODUCTION, STAGING
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -292,11 +300,13 @@ async def earned_in_time(world: SandboxWorld, request: EarnWindow) -> SoakWindow
 
 
 @asynccontextmanager
-async def misconfigured(world: SandboxWorld, url: str | None = None) -> AsyncIterator[Site]:
+async def misconfigured(
+    world: SandboxWorld, url: str | None = None, **place: object
+) -> AsyncIterator[Site]:
     """Staging's activities beside another Prometheus, by default one without staging's pods."""
     other = url or world.settings.cluster(PRODUCTION).prometheus
     places = world.settings.environments
-    wrong = {**places, STAGING: places[STAGING].with_(prometheus=other)}
+    wrong = {**places, STAGING: places[STAGING].with_(**{"prometheus": other, **place})}
     async with running_site(
         STAGING, world.settings.with_(environments=wrong), world.registry, world.platform
     ) as site:
@@ -334,5 +344,91 @@ async def test_a_source_that_refuses_us_is_waited_for(world: SandboxWorld) -> No
     async with source_double("prometheus") as double:
         double.status = 401
         async with misconfigured(world, double.url) as site:
-            with pytest.raises(TransientFailure, match=r"the soak waits: .* answered 401"):
+            blind = r"nobody sees its requests: .* answered 401"
+            with pytest.raises(TransientFailure, match=blind):
                 await site.do("earn_window", request)
+
+
+def over(world: SandboxWorld, target: RevisionRequest, since: timedelta) -> EarnWindow:
+    """A window of an hour that ended so long ago."""
+    return window(world, target, datetime.now(UTC) - HOUR - since, HOUR)
+
+
+@pytest.mark.parametrize(
+    ("system", "what"), [("prometheus", "its requests"), ("kubernetes", "its objects")]
+)
+async def test_what_does_not_answer_is_waited_for_and_then_the_window_is_unknown(
+    world: SandboxWorld, system: str, what: str
+) -> None:
+    target = await soaking(world)
+    await world.tell("POST", "outage", {"system": system, "environment": "staging"})
+    with pytest.raises(TransientFailure, match=f"^nobody sees {what}: .*down on purpose"):
+        await world.staging.do("earn_window", over(world, target, ZERO))
+    answer = await world.staging.do("earn_window", over(world, target, 2 * MINUTE))
+    assert (answer.is_unknown, answer.finding) == (True, Finding.SILENT)
+    assert answer.reason == f"silent: nobody sees {what}"
+    assert HOUR + 2 * MINUTE <= answer.length < HOUR + 3 * MINUTE
+
+
+async def test_a_source_that_hangs_does_not_end_the_attempt_before_its_answer(
+    world: SandboxWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = await soaking(world)
+    monkeypatch.setattr(soak, "LONGEST_LOOK", SHORTLY)
+    outage = {"system": "prometheus", "environment": "staging", "mode": "hang"}
+    await world.tell("POST", "outage", outage)
+    answer = await world.staging.do("earn_window", over(world, target, 2 * MINUTE))
+    assert (answer.is_unknown, answer.reason) == (True, "silent: nobody sees it")
+
+
+async def test_a_cluster_that_lets_us_in_no_more_is_no_drift_and_ends_nothing(
+    world: SandboxWorld, tmp_path: Path
+) -> None:
+    target = await soaking(world)
+    file = tmp_path / "kubeconfig"
+    file.write_text(kubeconfig([world.platform.clusters["staging"].kubeconfig(STRANGER)]))
+    async with misconfigured(world, kubeconfig=file) as site:
+        with pytest.raises(TransientFailure, match=r"nobody sees its objects: .*cannot get"):
+            await site.do("earn_window", over(world, target, ZERO))
+        answer = await site.do("earn_window", over(world, target, 2 * MINUTE))
+    assert (answer.is_unknown, answer.drift) == (True, "")
+
+
+async def test_a_route_that_we_may_not_read_is_no_drift(
+    world: SandboxWorld, tmp_path: Path
+) -> None:
+    """Its other objects are seen: only the right on routes was taken away."""
+    target = await soaking(world)
+    cluster = world.platform.clusters["staging"]
+    token = cluster.kubeconfig()["users"][0]["user"]["token"]
+
+    async def without_routes(request: web.Request) -> web.Response:
+        if "httproutes" in request.path:
+            said = {"kind": "Status", "code": 403, "message": "bob cannot get httproutes"}
+            return web.json_response(said, status=403)
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
+            session.get(f"{cluster.url}{request.path_qs}", ssl=False) as found,
+        ):
+            return web.json_response(await found.json(), status=found.status)
+
+    async with answering_with(without_routes) as url:
+        file = write_kubeconfig(tmp_path, url, token)
+        async with misconfigured(world, kubeconfig=file, context="x") as site:
+            with pytest.raises(TransientFailure, match=r"nobody sees its objects: .*HTTPRoute"):
+                await site.do("earn_window", over(world, target, ZERO))
+
+
+async def test_hours_in_which_nobody_asked_have_passed_and_are_not_known(
+    world: SandboxWorld,
+) -> None:
+    """The deadline is counted by the clock; one length is left to the next window."""
+    target = await soaking(world)
+    late = window(world, target, datetime.now(UTC) - 2 * HOUR, LENGTH)
+    answer = await world.staging.do("earn_window", late)
+    assert 2 * HOUR - MINUTE < answer.length < 2 * HOUR
+    assert answer.unknown >= answer.length - LENGTH
+    await crashes(world, target)
+    answer = await world.staging.do("earn_window", late)
+    assert (answer.healthy, answer.is_unknown, answer.finding) == (False, False, Finding.PODS)
+    assert answer.length - answer.unknown == LENGTH

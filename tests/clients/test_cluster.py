@@ -10,7 +10,14 @@ import yaml
 from aiohttp import web
 
 from clients.cluster import Cluster
-from domain.errors import Conflict, NotFound, PermanentFailure, ReleaseError, TransientFailure
+from domain.errors import (
+    Conflict,
+    NoAccess,
+    NotFound,
+    PermanentFailure,
+    ReleaseError,
+    TransientFailure,
+)
 from sandbox.kubernetes.cluster import Cluster as Simulated
 from tests.support.cluster_client import (
     cluster_at,
@@ -312,7 +319,7 @@ def forbidden() -> web.Response:
 
 
 REFUSALS: dict[str, tuple[Callable[[], web.Response], type[ReleaseError], str]] = {
-    "no right": (forbidden, PermanentFailure, "grant get on configmaps in namespace staging"),
+    "no right": (forbidden, NoAccess, "grant get on configmaps in namespace staging"),
     "quota": (
         lambda: status(403, "Forbidden", 'configmaps "a" is forbidden: exceeded quota: small'),
         PermanentFailure,
@@ -320,7 +327,7 @@ REFUSALS: dict[str, tuple[Callable[[], web.Response], type[ReleaseError], str]] 
     ),
     "no credentials": (
         lambda: status(401, "Unauthorized", "Unauthorized"),
-        PermanentFailure,
+        NoAccess,
         "get ConfigMap a .*Unauthorized; renew the credentials",
     ),
     "not implemented": (

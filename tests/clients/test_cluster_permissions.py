@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clients.cluster import Cluster
-from domain.errors import PermanentFailure
+from domain.errors import NoAccess, PermanentFailure
 from sandbox.kubernetes.authorization import STRANGER
 from sandbox.kubernetes.cluster import Cluster as Simulated
 from tests.support.cluster_client import cluster_of
@@ -45,7 +45,7 @@ async def test_a_refused_request_is_permanent_naming_verb_resource_user_and_righ
     async with cluster_of(simulated, tmp_path, STRANGER) as cluster:
         with pytest.raises(PermanentFailure) as refused:
             await REQUESTS[verb, resource](cluster)
-    assert type(refused.value) is PermanentFailure
+    assert type(refused.value) is NoAccess
     said = str(refused.value)
     assert f'User "stranger" cannot {verb} resource "{resource}"' in said
     assert f"; grant {verb} on {resource}" in said

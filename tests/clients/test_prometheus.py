@@ -23,6 +23,7 @@ from tests.support.sandbox import create, eventually, revision, route, running_p
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 WINDOW = timedelta(seconds=30)
+NOW = AT.timestamp()
 
 
 @pytest.fixture
@@ -45,10 +46,10 @@ async def ask(client: Prometheus) -> list[Series]:
 async def test_raw_samples_are_read_by_an_instant_query_over_a_range(
     client: Prometheus, double: PrometheusDouble
 ) -> None:
-    double.answer = matrix(({"pod": "a", "code": "200"}, [(1.5, "3"), (2.5, "NaN")]))
+    double.answer = matrix(({"pod": "a", "code": "200"}, [(NOW - 1, "3"), (NOW, "NaN")]))
     (series,) = await ask(client)
     assert (series.pod, series.labels) == ("a", {"pod": "a", "code": "200"})
-    assert series.points[0] == (1.5, 3.0)
+    assert series.points[0] == (NOW - 1, 3.0)
     assert math.isnan(series.points[1][1])
     (query,) = double.queries
     assert query["query"] == 'requests_total{pod="a"}[30000ms]'
@@ -78,9 +79,9 @@ def test_a_selector_that_cannot_be_one_is_refused(metric: str, label: str, windo
 async def test_more_series_than_the_limit_are_refused_with_the_limit(
     client: Prometheus, double: PrometheusDouble
 ) -> None:
-    double.answer = matrix(*[({"pod": f"p{n}"}, [(1.0, "1")]) for n in range(3)])
+    double.answer = matrix(*[({"pod": f"p{n}"}, [(NOW, "1")]) for n in range(3)])
     assert len(await ask(client)) == 3
-    double.answer = matrix(*[({"pod": f"p{n}"}, [(1.0, "1")]) for n in range(4)])
+    double.answer = matrix(*[({"pod": f"p{n}"}, [(NOW, "1")]) for n in range(4)])
     with pytest.raises(PermanentFailure, match="more than 3 series, the limit"):
         await ask(client)
 
@@ -119,7 +120,7 @@ async def test_an_answer_that_is_not_json_is_a_permanent_failure(
 async def test_a_series_without_pod_is_refused(
     client: Prometheus, double: PrometheusDouble
 ) -> None:
-    double.answer = matrix(({"instance": "a:80"}, [(1.0, "1")]))
+    double.answer = matrix(({"instance": "a:80"}, [(NOW, "1")]))
     with pytest.raises(PermanentFailure, match="without label pod"):
         await ask(client)
 
@@ -151,6 +152,14 @@ async def test_a_refusal_names_the_query_and_the_reason(
     assert f"answered {status} to requests_total{{" in str(raised.value)
     assert "the reason" in str(raised.value)
     assert len(double.queries) == 1
+
+
+async def test_a_400_that_is_no_answer_of_the_api_may_be_of_another_address(
+    client: Prometheus, double: PrometheusDouble
+) -> None:
+    double.status, double.text = 400, 'unsupported path requested: "/nope/api/v1/query"'
+    with pytest.raises(PermanentFailure, match="or the url if it is no Prometheus API"):
+        await ask(client)
 
 
 async def test_a_store_of_thanos_that_is_down_is_waited_for(
@@ -216,10 +225,11 @@ async def test_staleness_markers_of_a_raw_export_are_no_samples(
     client: Prometheus, double: PrometheusDouble
 ) -> None:
     """VictoriaMetrics answers range selectors with them, and stores no other NaN."""
-    double.answer = matrix(({"pod": "a"}, [(1.0, "3"), (2.0, "NaN"), (3.0, "4"), (4.0, "NaN")]))
+    values = ("3", "NaN", "4", "NaN")
+    double.answer = matrix(({"pod": "a"}, [(NOW + n, value) for n, value in enumerate(values)]))
     double.headers = {"Content-Type": "application/stream+json; charset=utf-8"}
     (series,) = await ask(client)
-    assert series.points == ((1.0, 3.0), (3.0, 4.0))
+    assert series.points == ((NOW, 3.0), (NOW + 2, 4.0))
     double.headers = {"Content-Type": "application/json"}
     (series,) = await ask(client)
     assert len(series.points) == 4

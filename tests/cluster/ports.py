@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import random
+import itertools
 import socket
 
 from domain.errors import PermanentFailure
@@ -17,8 +17,7 @@ _given: set[int] = set()
 def free(count: int) -> tuple[int, ...]:
     """That many free ports, given to nobody else of this process; PermanentFailure without any."""
     found: set[int] = set()
-    for _ in range(_ATTEMPTS * count):
-        port = random.choice(sandbox.UNASSIGNED)  # noqa: S311 - a spread, not a secret
+    for port in itertools.islice(sandbox.in_a_row(), _ATTEMPTS * count):
         if port not in _given and is_free(port):
             found.add(port)
             _given.add(port)

@@ -54,6 +54,7 @@ def test_a_new_rollout_stakes_by_count_and_warms_up_what_is_slow_alone() -> None
     assert given.stakes is Stakes.counted
     assert (given.warm_up_blocks, given.warmed) == (1, ("slow",))
     assert (given.min_blocks, given.min_voted_blocks, given.suspect_blocks) == (3, 2, 2)
+    assert given.excused == 10.0
 
 
 def test_a_record_without_the_new_knobs_is_judged_as_it_was() -> None:
@@ -62,6 +63,7 @@ def test_a_record_without_the_new_knobs_is_judged_as_it_was() -> None:
     assert older.warmed is None
     assert older.min_voted_blocks is None
     assert older.suspect_blocks == 1
+    assert older.excused is None
 
 
 def test_a_rehearsal_clock_shortens_the_warm_up_too() -> None:

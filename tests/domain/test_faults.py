@@ -40,20 +40,36 @@ def test_a_fault_says_where_what_and_from_which_weight(
         "production:explode",
         "errors",
         "errors=5",
-        "errors=101%",
         "errors=5%@101%",
         "errors=5%@",
         "latency=x",
         "crash=1",
         "crash@50%",
         "leak=10m@50%",
-        "leak=0s",
         "leak=10",
         "a:b:crash",
     ],
 )
 def test_what_is_no_fault_is_named_with_the_known_ones(text: str) -> None:
     with pytest.raises(FaultError, match="known: errors=5%, latency=3x, leak=10m"):
+        Fault.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "errors=101%",
+        "errors=" + "9" * 400 + "%",
+        "production:latency=0x",
+        "latency=0.001x",
+        "latency=1001x",
+        "leak=0s",
+        "leak=721h",
+        "slow-start=864001s",
+    ],
+)
+def test_a_fault_that_nobody_could_see_is_refused_with_its_bounds(text: str) -> None:
+    with pytest.raises(FaultError, match=r"is out of bounds: [a-z-]+ is from .* to "):
         Fault.parse(text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -292,3 +293,27 @@ def test_counters_and_failures_of_the_same_labels_are_not_the_same_series() -> N
     counted = (series("canary-1"),)
     arm = replace(one.arm, counts=counted, failures=counted)
     assert found(both(canary=replace(one, arm=arm))).findings == ()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1.0])
+def test_values_that_are_no_counts_are_refused_by_name(value: float) -> None:
+    shown = tuple(
+        replace(one, points=(*one.points[:-1], (one.points[-1][0], value)))
+        for one in buckets("canary-1")
+    )
+    inspection = found(both(canary=view(CANARY, ("canary-1",), shown)))
+    assert faults(inspection) == [(CANARY, Fault.no_count)]
+    assert inspection.fitness is Fitness.unfit
+    assert f"canary's pod canary-1 shows {value:g} in 3 series: no count" in inspection.sentence
+
+
+def test_restarts_that_are_no_counts_are_refused_and_earlier_values_are_not() -> None:
+    stable = view(STABLE, ("stable-1",))
+    broken = replace(stable.arm.restarts[0], points=((NOW.timestamp() - 3, math.nan),))
+    restarts = replace(stable, arm=replace(stable.arm, restarts=(broken,)))
+    assert faults(found(both(stable=restarts))) == [(STABLE, Fault.no_count)]
+    last = NOW.timestamp() - 3
+    shown = tuple(
+        replace(one, points=((last - 10, math.nan), (last, 2))) for one in buckets("stable-1")
+    )
+    assert faults(found(both(stable=view(STABLE, ("stable-1",), shown)))) == []

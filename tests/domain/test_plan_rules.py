@@ -93,6 +93,7 @@ OTHERS: dict[str, Any] = {
     "min_blocks": 10_000,
     "min_voted_blocks": 10_000,
     "suspect_blocks": 10_000,
+    "excused": 1e9,
     "stakes": "none",
     "on_quiet": OnQuiet.hold,
     "promote": PromoteBy.relative,
@@ -138,7 +139,7 @@ def test_a_rollout_that_began_before_the_judge_had_a_choice_keeps_its_rule(name:
 def test_what_no_plan_says_is_listed_or_is_the_rules_own_default() -> None:
     """A new constant of the judge: say in BEGUN_BEFORE what rollouts under way have instead."""
     default = JudgeRules()
-    constants = {"stakes", "min_voted_blocks", "suspect_blocks", "warmed"}
+    constants = {"stakes", "min_voted_blocks", "suspect_blocks", "excused", "warmed"}
     of_the_plan = {
         "alpha", "beta", "rho0", "margin", "margins", "limits", "floors", "min_bake", "deadline",
         "extensions", "stale_after", "min_requests", "on_quiet", "promote", "control_arm",

@@ -114,6 +114,12 @@ def test_traffic_is_requests_per_second() -> None:
             parse_rate(text)
 
 
+@pytest.mark.parametrize("text", ["0rps", "0.0000000001rps", "10001rps", "9" * 400 + "rps"])
+def test_traffic_that_tells_nothing_or_cannot_be_simulated_is_refused(text: str) -> None:
+    with pytest.raises(PermanentFailure, match=r"must be from 0.001rps to 10000rps"):
+        parse_rate(text)
+
+
 def test_verdicts_of_a_rehearsal_are_told_in_plan_time_word_for_word() -> None:
     """The same blocks, in real time and fifty times as fast, give the same sentences."""
     real = PastRelease()

@@ -93,6 +93,12 @@ def test_credit_takes_back_as_much_as_was_unhealthy_but_never_below_nothing() ->
     assert [p.earned / WINDOW for p in story] == [0, 0, 1, 2, 1, 0, 0]
 
 
+def test_credit_takes_nothing_back_for_time_that_nobody_saw() -> None:
+    soaked = SoakProgress(goal=24 * HOUR, earned=10 * HOUR)
+    bad = SoakWindow(length=3 * HOUR, healthy=False, sentence="crashed", unknown=2 * HOUR)
+    assert soaked.add(bad, "credit").earned == 9 * HOUR
+
+
 def test_the_last_window_is_as_short_as_what_is_left() -> None:
     progress = SoakProgress(goal=HOUR, earned=timedelta(minutes=50))
     assert progress.next_window(WINDOW) == timedelta(minutes=10)

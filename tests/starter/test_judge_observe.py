@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from domain.canary import judge_rules
+from domain.environments import Environment
 from domain.judge.rules import JudgeRules
+from domain.observed_rollout import Watching
 from domain.plan import ServicePlan
 from sandbox.platform import Platform
+from settings import ClusterSettings
 from starter import judge_observe
+from starter.observing import Sight, plan_by_limits, sight_of
 from tests.starter.conftest import Told
 from tests.support.cli import Cli, Done
 from tests.support.rollouts import CANARY, PLAN, STABLE, environment, running_rollout, told
+from tests.support.web import answering_with
 
 ARMS = ("--canary", CANARY, "--stable", STABLE)
 BY_PLAN = ("--plan", "plan.yaml", "--service", "album")
@@ -112,6 +122,83 @@ async def test_a_source_that_does_not_answer_is_told_once_and_would_hold(
     assert done.out.splitlines()[-1].startswith("HOLD after ")
 
 
+class Guard:
+    """A proxy before Prometheus; from some moment on it lets nobody in."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.url = platform.environments["production"].prometheus.url
+        self.closed = False
+
+    async def answer(self, request: web.Request) -> web.Response:
+        if self.closed:
+            return web.json_response({"error": "token expired"}, status=403)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.url}{request.path_qs}") as answer,
+        ):
+            text = await answer.text()
+            return web.Response(text=text, content_type=answer.content_type)
+
+
+@asynccontextmanager
+async def guarded(cli: Cli, rollout: Platform, directory: Path) -> AsyncIterator[Guard]:
+    guard = Guard(rollout)
+    async with answering_with(guard.answer) as url:
+        place = environment(rollout, directory, prometheus=url)
+        cli.connect(environments={"production": place})
+        yield guard
+
+
+async def test_a_source_that_refuses_us_at_the_first_look_is_refused_with_what_to_do(
+    cli: Cli, rollout: Platform, tmp_path: Path
+) -> None:
+    async with guarded(cli, rollout, tmp_path) as guard:
+        guard.closed = True
+        done = await observed(cli, *BY_PLAN)
+    assert (done.code, done.out) == (2, ""), done
+    assert "answered 403" in done.err
+    assert "check the credentials of this environment" in done.err
+
+
+async def test_a_source_that_refuses_us_in_the_middle_of_a_watch_is_no_data_told_once(
+    cli: Cli, rollout: Platform, tmp_path: Path
+) -> None:
+    async with guarded(cli, rollout, tmp_path) as guard:
+        running = await cli.start("judge", "observe", *ARMS, *BY_PLAN, "--for", "3s")
+        await running.line("would hold")
+        guard.closed = True
+        done = await running.end()
+    assert done.code == 17, done
+    assert done.err.count("! no data: ") == 1
+    assert "answered 403" in done.err
+
+
+async def test_samples_that_do_not_fit_what_was_judged_are_no_data(
+    rollout: Platform, tmp_path: Path
+) -> None:
+    place = ClusterSettings.model_validate(environment(rollout, tmp_path))
+    question = judge_observe.Question(
+        environment=Environment.PRODUCTION,
+        canary=CANARY,
+        control=judge_observe.control_of(STABLE, None),
+        weight=10,
+    )
+    watched = judge_observe._watched(question, place, plan_by_limits(None), None)
+
+    async def looked(sight: Sight) -> Watching:
+        now = datetime.now(UTC)
+        times = {"since": now - timedelta(seconds=3), "block": timedelta(seconds=0.5)}
+        watching = Watching.begun(watched.model_copy(update=times)).judged(now)
+        within = {"until": now - timedelta(seconds=1.25)}
+        state = watching.state.model_copy(update=within)
+        return await judge_observe._look(watching.with_(state=state), sight, now)
+
+    async with asyncio.timeout(20), sight_of(place) as sight:
+        while (after := await looked(sight)).heard:
+            """The pods are too young for so many blocks."""
+    assert "starts before" in after.left_out[0]
+
+
 async def test_labels_by_which_a_pod_is_in_both_arms_are_refused(
     cli: Cli, rollout: Platform
 ) -> None:
@@ -136,6 +223,7 @@ async def test_labels_by_which_a_pod_is_in_both_arms_are_refused(
         (("--record", "nowhere/file"), "its folder does not exist"),
         (("--stable", "version!=album-v2"), "write labels as name=value"),
         (("--baseline", STABLE), "--stable and --baseline are two arms"),
+        (("--limits", "errors=1%,errors=2%"), "--limits says errors more than once"),
         (("--canaries", "0"), "should be greater than or equal to 1"),
         (("--weight", "100"), "should be less than or equal to 99"),
         (("--plan", "tidegate.yaml", "--limits", "errors=2%"), "the plan has limits and metrics"),
@@ -150,6 +238,24 @@ def test_what_cannot_be_judged_is_refused_before_anything_is_asked(
     assert done.code in (2, 4), done
     assert problem in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    "arms",
+    [
+        ("--canary", "x=y", "--stable", " x=y"),
+        ("--canary", "x=y,a=b", "--baseline", "a=b,x=y"),
+        ("--canary", "x=y", "--baseline", "x=y,a=b"),
+    ],
+)
+def test_one_arm_named_twice_is_refused_before_a_pod_is_there(
+    cli: Cli, tidegate: Told, arms: tuple[str, ...]
+) -> None:
+    place = {"kubeconfig": "/none", "namespace": "x", "prometheus": "http://127.0.0.1:1"}
+    cli.connect(environments={"production": place})
+    done = tidegate("judge", "observe", *arms)
+    assert (done.code, done.out) == (5, ""), done
+    assert f"and {arms[2]} {arms[3]}: a pod of one arm carries the labels of both" in done.err
 
 
 async def checked(cli: Cli, *arguments: str) -> Done:

@@ -38,7 +38,7 @@ QUICK = """\
         (("--fault", "local:errors=2%"), 2, "names local; write staging:... or production:..."),
         (("--fault", "production:crash@50%"), 2, "errors and latency may begin at a weight"),
         (("--traffic", "5"), 2, "'5' is no traffic"),
-        (("--traffic", "0rps"), 2, "--traffic above 0rps"),
+        (("--traffic", "0rps"), 2, "must be from 0.001rps to 10000rps"),
         (("--speed", "500"), 2, "--speed 500 must be from 1 to 200"),
         (("--commit", "nowhere"), 4, "nowhere"),
         (("--policy", "none.yaml"), 4, "none.yaml cannot be read"),

@@ -21,13 +21,14 @@ class LiveCounters:
     """`metric` stands still, or rises while somebody `asks`; of other metrics nothing is known.
 
     It is each asked pod's own, or a proxy's where the query names no pods. `only`: what a query
-    must hold to be answered with anything.
+    must hold to be answered with anything; `broken`: the value that is told in place of its own.
     """
 
     metric: str
     url: str = ""
     asks: bool = False
     only: str = ""
+    broken: str = ""
     queries: list[str] = field(default_factory=list)
 
     async def reply(self, request: web.Request) -> web.Response:
@@ -47,7 +48,8 @@ class LiveCounters:
     def _series(self, name: str, end: float, length: float) -> Any:
         first, last = int((end - length) / STEP) + 1, int(end / STEP)
         values = [
-            [number * STEP, str(number if self.asks else 7)] for number in range(first, last + 1)
+            [number * STEP, self.broken or str(number if self.asks else 7)]
+            for number in range(first, last + 1)
         ]
         labels = {
             "pod": name,

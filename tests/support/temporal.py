@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
@@ -37,6 +35,7 @@ from workflows.story import COMMIT, OUTCOME, PHASE, SERVICE, WEIGHT
 
 BIN = Path(sys.executable).parent
 START_SECONDS = 30.0
+TESTS_OF_A_SERVER = 15
 # Timers are otherwise up to a second late, and tasks wait for the next of 20 looks per second.
 PUNCTUAL = ('history.timerProcessorMaxTimeShift="10ms"',)
 HASTY = (
@@ -79,18 +78,23 @@ async def dev_server(*, hasty: bool = True) -> AsyncIterator[WorkflowEnvironment
     The process's tests share one, which none of them may stop; each has a namespace of its own.
     One in haste gives a stopping worker tasks that are lost with it until they time out.
     """
-    address = _shared_server(hasty=hasty)
-    namespace = f"test-{next(_numbers)}"
-    client = await _connected(address, namespace)
-    retention = Duration(seconds=24 * 3600)
-    await client.workflow_service.register_namespace(
-        RegisterNamespaceRequest(
-            namespace=namespace, workflow_execution_retention_period=retention
-        ),
-        retry=True,
-    )
-    await _add_attributes(client)
-    yield WorkflowEnvironment.from_client(client)
+    server = _shared.get(hasty) or _Shared(hasty=hasty)
+    _shared[hasty] = server
+    with server.used():
+        namespace = f"test-{next(_numbers)}"
+        client = await _connected(server.address, namespace)
+        retention = Duration(seconds=24 * 3600)
+        await client.workflow_service.register_namespace(
+            RegisterNamespaceRequest(
+                namespace=namespace, workflow_execution_retention_period=retention
+            ),
+            retry=True,
+        )
+        await _add_attributes(client)
+        yield WorkflowEnvironment.from_client(client)
+    if server.is_spent:
+        del _shared[hasty]
+        server.end()
 
 
 @asynccontextmanager
@@ -128,22 +132,49 @@ def _suggestion(longest_history: int) -> str:
     return f"limit.historyCount.suggestContinueAsNew={longest_history}"
 
 
-@cache
-def _shared_server(*, hasty: bool) -> str:
-    (port,) = ports.free(1)
-    # Not by `start_local`: the end of the interpreter is too late for an event loop.
-    server = subprocess.Popen(
-        [
-            *(BIN / "temporal", "server", "start-dev", "--headless", "--log-level", "never"),
-            *("--ip", ports.HOST, "--port", str(port)),
-            *_configured(*(HASTY if hasty else PUNCTUAL)),
-        ],
-        env={"GOGC": "400", **os.environ},  # memory for processor time: it lives for minutes
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
-    atexit.register(_end, server)
-    return f"{ports.HOST}:{port}"
+class _Shared:
+    """A server for some tests, one after the other; each leaves some 14 MiB in it."""
+
+    def __init__(self, *, hasty: bool) -> None:
+        (port,) = ports.free(1)
+        self.address = f"{ports.HOST}:{port}"
+        self._users = 0
+        self._uses = 0
+        # Not by `start_local`: the end of the interpreter is too late for an event loop.
+        self._process = subprocess.Popen(
+            [
+                *(BIN / "temporal", "server", "start-dev", "--headless", "--log-level", "never"),
+                *("--ip", ports.HOST, "--port", str(port)),
+                *_configured(*(HASTY if hasty else PUNCTUAL)),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        atexit.register(self.end)
+
+    @contextlib.contextmanager
+    def used(self) -> Iterator[None]:
+        """For the length of one test."""
+        self._users += 1
+        self._uses += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the next test gets another one."""
+        return self._uses >= TESTS_OF_A_SERVER and not self._users
+
+    def end(self) -> None:
+        """Stop it."""
+        atexit.unregister(self.end)
+        self._process.terminate()
+        self._process.wait()
+
+
+_shared: dict[bool, _Shared] = {}
 
 
 async def _connected(address: str, namespace: str) -> Client:
@@ -155,11 +186,6 @@ async def _connected(address: str, namespace: str) -> Client:
                     address, namespace=namespace, data_converter=pydantic_data_converter
                 )
             await asyncio.sleep(0.02)
-
-
-def _end(server: subprocess.Popen[bytes]) -> None:
-    server.terminate()
-    server.wait()
 
 
 async def _add_attributes(client: Client) -> None:

@@ -12,7 +12,8 @@ from domain.errors import TransientFailure
 from domain.phases import Outcome, Phase
 from domain.plan import HOUR, MINUTE
 from domain.release import ReleaseState
-from domain.soak import SoakWindow
+from domain.soak import UNSEEN, SoakWindow
+from domain.soak_windows import Finding
 from tests.support.release_records import plan, request
 from tests.support.release_world import World
 
@@ -179,3 +180,49 @@ async def test_the_evidence_says_which_bundle_soaked(world: World) -> None:
     await world.release()
     frozen = next(call.asked for call in world.calls if call.name == "freeze_evidence")
     assert frozen.soak.progress.bundle == str(frozen.target.bundle)
+
+
+def unseen(what: str, why: str, length: timedelta = HALF) -> SoakWindow:
+    sentence = f"{UNSEEN} {what}: {why}"
+    return SoakWindow(
+        length=length, healthy=False, unknown=length, sentence=sentence, finding=Finding.SILENT
+    )
+
+
+async def test_people_are_told_once_per_reason_that_nobody_sees_staging_and_when_that_is_over(
+    world: World,
+) -> None:
+    source = [unseen("its requests", f"Prometheus answered {code}") for code in (503, 502, 503)]
+    world.script("earn_window", None, *source, unseen("its pods", "cannot list Pod"), None, None)
+    world.approves()
+    state = await world.release()
+    assert state.outcome is Outcome.RELEASED
+    told = [line for text in world.told for line in text.splitlines() if "soak" in line]
+    alerts = [line for line in told if line.startswith("alert, the soak earns nothing: ")]
+    assert [line.split(": ")[1] for line in alerts] == [
+        "nobody sees its requests", "nobody sees its pods",
+    ]  # fmt: skip
+    assert "30m of 1d healthy time earned, 30m not known" in alerts[0]
+    over = [line for line in told if "it is known again how healthy staging is" in line]
+    assert len(over) == 1
+    assert told.index(over[0]) == told.index(alerts[-1]) + 1
+
+
+async def test_what_ends_an_unknown_time_by_being_unhealthy_says_so_itself(world: World) -> None:
+    world.script("earn_window", unseen("its requests", "503"), False)
+    world.approves()
+    await world.release()
+    assert len([text for text in world.told if "soak: 2 container restarts" in text]) == 1
+    assert not any("known again" in text for text in world.told)
+
+
+async def test_a_source_that_is_away_until_the_deadline_closes_the_gate(world: World) -> None:
+    world.request = request(plan=plan(soak={"deadline": "26h"}))
+    away = unseen("its requests", "503", length=HALF + MINUTE)
+    world.script("earn_window", *[away] * 60)
+    state = await world.release()
+    assert state.outcome is Outcome.FAILED
+    assert state.sentence.startswith("soak not earned within 1d 2h: 0s of 1d healthy time earned")
+    assert state.sentence.endswith("nobody sees its requests: 503")
+    assert len([call for call in world.calls if call.name == "earn_window"]) == 51
+    assert world.is_restored

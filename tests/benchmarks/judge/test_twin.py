@@ -51,6 +51,7 @@ def _rules(weight: int, run: int) -> JudgeRules:
         warm_up_blocks=run % 2,
         warmed=None if weight == STEPS[0] else ("slow",),
         suspect_blocks=1 + run % 2,
+        excused=(None, 4.0, 10.0)[run % 3],
         stakes=Stakes.fixed if run == 1 else Stakes.counted,
         promote="relative" if run == 1 else "any",
     )

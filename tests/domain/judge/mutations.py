@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-MODULES = ("decision", "case", "state", "votes", "interval", "known", "rules", "bets")
+MODULES = ("decision", "case", "state", "votes", "interval", "known", "rules", "bets", "unseen")
 TESTS = (
     *("decision", "state", "votes", "stakes", "arms", "histograms", "interval", "bets", "outlook"),
-    "known",
+    *("known", "unseen"),
 )
 OPPOSITE = {ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt}
 MOVED = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}

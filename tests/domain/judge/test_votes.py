@@ -221,6 +221,53 @@ def test_errors_of_cold_pods_in_one_block_never_roll_back_a_version_that_is_fine
     assert judge(state, rules, 21 * LENGTH).verdict is Verdict.ROLL_BACK
 
 
+ONCE = RULES.model_copy(
+    update={
+        **{"min_voted_blocks": 2, "suspect_blocks": 2, "excused": 10.0},
+        **{"stakes": Stakes.counted, "limits": {"errors": 0.05}},
+    }
+)
+
+
+def after_one_bad_block(rules: JudgeRules, blocks: int) -> JudgeState:
+    """Every canary pod failed once in the first block, none in those that follow."""
+    bad, fine = (pods_of((30,) * 4, (failed,) * 4, (30,) * 30) for failed in (1, 0))
+    first = pod_block(0, counts(120, 4, 900, 0), bad)
+    state = observe(start(rules, ("errors",), SINCE), rules, first)
+    for index in range(1, blocks):
+        state = observe(state, rules, pod_block(index, counts(120, 0, 900, 0), fine))
+    return state
+
+
+def test_one_block_in_which_all_pods_failed_is_promoted_by_nobody_but_a_person() -> None:
+    """However well it does afterwards: the evidence is more than one block may be excused for."""
+    excusing = ONCE.model_copy(update={"excused": None})
+    found = {}
+    for rules in (ONCE, excusing):
+        state = after_one_bad_block(rules, 20)
+        judgement = judge(state, rules, 20 * LENGTH)
+        assert judgement.evidence > rules.roll_back_at
+        assert judgement.proof["errors"] >= rules.promote_at
+        found[rules.excused] = judgement.verdict
+    assert found == {10.0: Verdict.HOLD, None: Verdict.PROMOTE}
+    late = ONCE.model_copy(update={"stale_after": ONCE.last_deadline})
+    last = judge(after_one_bad_block(late, 20), late, late.last_deadline)
+    assert last.reason is Reason.inconclusive
+    assert "evidence of regression is e=" in last.sentence
+
+
+def test_one_block_is_excused_below_the_bound_exactly() -> None:
+    state = after_one_bad_block(ONCE, 20)
+    evidence = judge(state, ONCE, 20 * LENGTH).evidence
+    held, promoted = (
+        judge(state, ONCE.model_copy(update={"excused": excused}), 20 * LENGTH)
+        for excused in (evidence, evidence * 1.001)
+    )
+    assert held.verdict is Verdict.HOLD
+    assert promoted.verdict is Verdict.PROMOTE
+    assert "; not enough (in 1 block) spoke against it (e=" in promoted.sentence
+
+
 def test_blocks_that_arms_decided_do_not_count_as_voted() -> None:
     loud, pods = counts(500, 250, 500, 0), pods_of((100,) * 5, (50,) * 5, (100,) * 5)
     two = RULES.model_copy(update={"min_voted_blocks": 2, "alpha": 0.2})

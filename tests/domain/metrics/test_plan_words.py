@@ -30,6 +30,12 @@ def test_a_template_by_name_says_it_all(name: str) -> None:
     assert MetricsPlan.model_validate_json(made.model_dump_json()) == made
 
 
+@pytest.mark.parametrize("name", [["istio"], {"a": 1}, 5, True, "Istio"])
+def test_what_is_no_name_of_a_template_is_refused_with_the_known_ones(name: object) -> None:
+    with pytest.raises(ValidationError, match="is no template; there are otel-http"):
+        plan(template=name)
+
+
 def test_a_template_may_be_amended() -> None:
     made = plan(template="istio", where={"reporter": "waypoint"}, unit="s").measure
     assert made == ISTIO.with_(where={"reporter": "waypoint"}, unit="s")
