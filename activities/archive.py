@@ -102,6 +102,20 @@ class Archive:
         content = await self._registry.get_blob(subject.repository, record.digest)
         return _parsed(model, content, f"{record.kind} {record.digest}")
 
+    async def records_of(
+        self, subject: BundleReference, kind: str, model: type[Model]
+    ) -> list[Model]:
+        """Every record of one kind that is attached to a bundle; one request and two for each."""
+        media_type = RECORD_TYPE.format(kind=kind)
+        found = []
+        for entry in await self._registry.referrers(subject.repository, subject.digest, media_type):
+            digest = str(entry["digest"])
+            manifest, _, _ = await self._registry.get_manifest(subject.repository, digest)
+            layer = str(manifest["layers"][0]["digest"])
+            content = await self._registry.get_blob(subject.repository, layer)
+            found.append(_parsed(model, content, f"{kind} {layer}"))
+        return found
+
 
 def _parsed(model: type[Model], content: bytes, what: str) -> Model:
     try:

@@ -85,7 +85,7 @@ class Canary:
         It ends early where the request says so and people must hear of a hold, and with what is
         known when it is given up.
         """
-        async with plan_check(self._gatekeeper, request) as check:
+        async with plan_check(self._gatekeeper, self._archive, request) as check:
             return await self._observe(self._with_patience(request), check)
 
     async def _observe(self, request: ObserveStep, check: PlanCheck) -> Observation:

@@ -9,11 +9,12 @@ from datetime import timedelta
 
 from temporalio import activity
 
+from activities.archive import Archive
 from activities.gatekeeper import Gatekeeper
 from domain.errors import PermanentFailure, ReleaseError
 from domain.judge.verdict import Judgement
-from domain.observed import held_back
-from domain.plan_rules import unplanned
+from domain.observed import ObservedBlocks, held_back
+from domain.plan_rules import raised_bars, unheard_of, unplanned
 from domain.steps import ObserveStep
 
 # A registry that accepts and never answers; people hear of it after that.
@@ -25,8 +26,9 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(milliseconds=500), timedelta(seconds=30)
 class PlanCheck:
     """Reads the bundle's plan once, beside the looks: no registry delays a rollback."""
 
-    def __init__(self, gatekeeper: Gatekeeper, request: ObserveStep) -> None:
+    def __init__(self, gatekeeper: Gatekeeper, archive: Archive, request: ObserveStep) -> None:
         self._gatekeeper = gatekeeper
+        self._archive = archive
         self._request = request
         self._why = self._unverified("it is being read")
         # Whether there is an answer: verified, or why it cannot be (for now).
@@ -61,9 +63,9 @@ class PlanCheck:
         while True:
             try:
                 async with asyncio.timeout(READ_WITHIN.total_seconds()):
-                    plan = await self._gatekeeper.plan_to_observe(self._request)
+                    differences = await self._differences()
                 self.is_over = True
-                return unplanned(self._request, plan)
+                return differences
             except (ReleaseError, TimeoutError) as failure:
                 said = str(failure) or f"no answer within {READ_WITHIN.total_seconds():g} s"
                 self._why, self.is_over = self._unverified(said), True
@@ -71,14 +73,29 @@ class PlanCheck:
             await asyncio.sleep(pause.total_seconds())
             pause = min(2 * pause, LONGEST_PAUSE)
 
+    async def _differences(self) -> tuple[str, ...]:
+        request = self._request
+        plan = await self._gatekeeper.plan_to_observe(request)
+        earlier: list[ObservedBlocks] = []
+        if raised_bars(request):
+            earlier = await self._archive.records_of(
+                request.target.bundle, "verdict-100", ObservedBlocks
+            )
+        return (
+            *unplanned(request, plan),
+            *unheard_of(request, (one.step for one in earlier)),
+        )
+
     def _unverified(self, why: str) -> str:
         return f"the plan of {self._request.target.bundle} cannot be verified: {why}"
 
 
 @asynccontextmanager
-async def plan_check(gatekeeper: Gatekeeper, request: ObserveStep) -> AsyncIterator[PlanCheck]:
+async def plan_check(
+    gatekeeper: Gatekeeper, archive: Archive, request: ObserveStep
+) -> AsyncIterator[PlanCheck]:
     """Check an observation for as long as it lasts."""
-    check = PlanCheck(gatekeeper, request)
+    check = PlanCheck(gatekeeper, archive, request)
     try:
         yield check
     finally:

@@ -7,7 +7,7 @@ was approved with the bundle.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from domain.canary import judge_rules, known_of_stable
 from domain.judge.known import LastKnown
@@ -37,6 +37,26 @@ def unplanned(step: ObserveStep, plan: ServicePlan, *, stored: bool = False) -> 
     long as its source of metrics needs, which no plan says.
     """
     return tuple(_differences(step, plan, stored=stored))
+
+
+def raised_bars(step: ObserveStep) -> dict[str, LastKnown]:
+    """By which metrics stable is said to have been over the limit, and the step's state cannot say.
+
+    Only those raise the bar over the plan's limit; the watch begins without the canary's state.
+    """
+    known = step.rules.last_known
+    return {} if _counted(step) else {name: one for name, one in known.items() if one.over}
+
+
+def unheard_of(step: ObserveStep, earlier: Iterable[ObserveStep]) -> tuple[str, ...]:
+    """Raised bars that no earlier look of the release at 100 % counted by its own state."""
+    release = step.target.release_id
+    looks = [_counted(one) for one in earlier if one.target.release_id == release]
+    return tuple(
+        f"last_known.{name}: given {known!r}, and no stored verdict of {release} counted that"
+        for name, known in raised_bars(step).items()
+        if all(counted.get(name) != known for counted in looks)
+    )
 
 
 def _differences(step: ObserveStep, plan: ServicePlan, *, stored: bool) -> Iterator[str]:
@@ -85,16 +105,19 @@ def _known(step: ObserveStep) -> Iterator[str]:
 
     Less is what rollouts have that began before it was counted: the limit alone is their bar.
     """
-    given = step.rules.last_known
-    counted: Mapping[str, LastKnown] = {}
-    if step.target.stable is not None and step.weight == 100:
-        counted = known_of_stable(step.state)
-        if not counted:
-            # The watch begins without the canary's state: it is what its 100 % step was given.
-            return
-    for name, known in given.items():
+    counted = _counted(step)
+    if not counted and step.weight == 100 and step.target.stable is not None:
+        # The watch begins without the canary's state: see `unheard_of`.
+        return
+    for name, known in step.rules.last_known.items():
         if counted.get(name) != known:
-            yield (f"last_known.{name}: given {known!r}, counted of stable {counted.get(name)!r}")
+            yield f"last_known.{name}: given {known!r}, counted of stable {counted.get(name)!r}"
+
+
+def _counted(step: ObserveStep) -> Mapping[str, LastKnown]:
+    """What the judge's state counted of a stable that serves no more."""
+    has_been = step.target.stable is not None and step.weight == 100
+    return known_of_stable(step.state) if has_been else {}
 
 
 def _same(given: object, planned: object) -> bool:

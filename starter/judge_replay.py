@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import settings as configuration
 from domain.errors import NotFound, PermanentFailure
 from domain.observed import ObservedBlocks, Recomputed, differing, recompute
-from domain.plan_rules import unplanned
+from domain.plan_rules import unheard_of, unplanned
 from starter import rollout_replay
 from starter.event_loop import run
 from starter.exit_codes import ExitCode
@@ -74,7 +74,10 @@ def _replayed(shelf: Shelf) -> list[Replayed]:
 def _other(record: ObservedBlocks, shelf: Shelf) -> tuple[str, ...]:
     """What it was judged by and the plan does not say, where the bundle is among the records."""
     plan = shelf.plan_of(record.step.target)
-    found = () if plan is None else unplanned(record.step, plan, stored=True)
+    if plan is None:
+        return ()
+    others = (one.step for _, one in shelf.verdicts)
+    found = (*unplanned(record.step, plan, stored=True), *unheard_of(record.step, others))
     return tuple(f"not judged by its plan: {line}" for line in found)
 
 

@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from activities import plan_check
+from domain.canary import known_of_stable
 from domain.errors import PermanentFailure
+from domain.judge.known import LastKnown
 from domain.judge.verdict import Reason, Verdict
 from domain.metrics.plan import MetricsPlan
+from domain.steps import ObserveStep
+from domain.traffic import TrafficSplit
 from tests.activities.test_canary import (
     beats,
     canary_at,
@@ -153,3 +157,30 @@ async def test_the_plan_is_read_once_however_often_is_looked(world: SandboxWorld
     assert len(beats(world)) > 10
     # Once for the rules, once where the verdict is put beside it.
     assert requests.count("GET", plan) == before + 2
+
+
+async def test_in_the_watch_a_raised_bar_is_believed_by_a_stored_verdict_alone(
+    world: SandboxWorld,
+) -> None:
+    """Stable was over the limit: then so may the new revision be, as far as it is known."""
+    target = await canary_at(world, 50)
+    assert target.stable is not None
+    old = TrafficSplit.step(50, target.revision, target.stable.revision)
+    for revision in (target.revision, target.stable.revision):
+        await world.fault(world.production, revision, "errors=40%")
+    beside = (await observed(world, step(world, target, 50, length=SHORT))).state
+    known = known_of_stable(beside)
+    assert known["errors"].over
+    await world.production.shift(target, 100, old)
+    await world.production.do("point_entry", target)
+    step_100 = by_known(step(world, target, 100, length=SHORT, state=beside), known)
+    watch = by_known(step(world, target, 100, length=SHORT, watch=True), known)
+    with pytest.raises(PermanentFailure, match="no stored verdict of release-album-1 counted that"):
+        await observed(world, watch)
+    assert (await observed(world, step_100)).judgement.reason is Reason.as_before
+    again = by_known(step(world, target, 100, length=SHORT, watch=True), known)
+    assert (await observed(world, again)).judgement.reason is Reason.as_before
+
+
+def by_known(asked: ObserveStep, known: dict[str, LastKnown]) -> ObserveStep:
+    return asked.with_(rules=asked.rules.model_copy(update={"last_known": known}))

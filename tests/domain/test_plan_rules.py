@@ -15,7 +15,7 @@ from domain.judge.state import JudgeState, observe, start
 from domain.load import lasts, rules_under_load
 from domain.metrics.plan import MetricsPlan
 from domain.plan import ServicePlan
-from domain.plan_rules import BEGUN_BEFORE, unplanned
+from domain.plan_rules import BEGUN_BEFORE, raised_bars, unheard_of, unplanned
 from domain.steps import ObserveStep, RevisionRequest
 from tests.support.judge_streams import SINCE, counts
 from tests.support.judge_streams import block as one_block
@@ -232,6 +232,25 @@ class TestLastKnown:
         lie = LastKnown(requests=100, bad=99, over=True)
         assert self.differing({"errors": lie}) == ["last_known.errors"]
         assert self.differing({"restarts": lie}) == ["last_known.restarts"]
+
+    def test_in_the_watch_an_earlier_look_of_the_release_must_have_counted_a_raised_bar(
+        self,
+    ) -> None:
+        over = self.state(stable_bad=60)
+        known = known_of_stable(over)
+        look = asked(100, last_known=known).with_(state=over)
+        watch = asked(100, last_known=known).with_(watch=True)
+        assert list(raised_bars(watch)) == ["errors"]
+        assert not raised_bars(look)
+        assert unheard_of(watch, [look]) == ()
+        foreign = look.with_(target=look.target.with_(release_id="album-2"))
+        for earlier in ([], [watch], [foreign], [look.with_(state=self.state())]):
+            (told,) = unheard_of(watch, earlier)
+            assert told.startswith("last_known.errors: given LastKnown(requests=2000, bad=")
+
+    def test_what_lowers_the_bar_needs_nobodys_word(self) -> None:
+        watch = asked(100, last_known=known_of_stable(self.state())).with_(watch=True)
+        assert unheard_of(watch, []) == ()
 
     def test_where_an_arm_serves_beside_it_or_there_never_was_one_nothing_is_known(self) -> None:
         known = known_of_stable(self.state())

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from domain.commands import CommandName
 from domain.errors import PermanentFailure
+from domain.judge.rules import OnQuiet
 from domain.judge.verdict import Reason, Verdict
 from domain.phases import Outcome, Phase
+from domain.plan import CanaryPlan, ServicePlan
+from domain.plan_rules import unheard_of, unplanned
 from tests.support.release_world import World
 
 OTHERWISE = PermanentFailure("to be judged otherwise than the plan says: alpha: given 1e-300")
@@ -47,3 +50,23 @@ async def test_a_plan_that_cannot_be_verified_holds_is_told_and_moves_nothing(
     assert any("holding: HOLD because plan_unverified" in text for text in world.told)
     assert state.outcome is Outcome.RELEASED
     assert world.weights == [10, 50, 100]
+
+
+async def test_what_a_release_asks_is_what_its_plan_says_step_by_step_and_under_load(
+    world: World,
+) -> None:
+    plan = world.request.plan
+    declared = {"on_quiet": "synthetic", "load": {"path": "/", "rate": 1}}
+    loaded = plan.with_(canary=CanaryPlan.model_validate(declared))
+    world.request = world.request.with_(plan=loaded)
+    world.approves()
+    world.canary_at(10).says((Verdict.HOLD, Reason.needs_load), (Verdict.HOLD, Reason.stable_bad))
+    await world.release()
+    asked = [call.asked for call in world.calls if call.name == "observe_step"]
+    assert OnQuiet.advance in [one.rules.on_quiet for one in asked]
+    assert [one.weight for one in asked][-1] == 100
+    assert asked[-1].watch
+    stored = ServicePlan.model_validate_json(loaded.model_dump_json())
+    for number, one in enumerate(asked):
+        assert unplanned(one, stored) == ()
+        assert unheard_of(one, asked[:number]) == ()
