@@ -191,12 +191,13 @@ async def test_whatever_an_answer_breaks_is_told_as_the_sources(world: SandboxWo
 
     text = Series("a", {}, ((since.timestamp(), "one"),))  # type: ignore[arg-type]
     far = Series("a", {}, ((since.timestamp(), 1.0), (1e300, 2.0)))
-    for told, why in [
+    broken: list[tuple[Arm | Exception, str]] = [
         (RecursionError("too deep"), "RecursionError too deep"),
         (KeyError("pod"), "KeyError 'pod'"),
         (OverflowError("int too large"), "OverflowError int too large"),
         (Arm(counts=(text,)), "TypeError"),
-    ]:
+    ]
+    for told, why in broken:
         with pytest.raises(PermanentFailure) as raised:
             await read_of(told)
         assert f"the answer of strange at http://there cannot be read ({why}" in str(raised.value)
