@@ -118,9 +118,10 @@ class Exchanges:
     def close(self) -> None:
         """End what is under way; no thread is waited for."""
         self._is_closed = True
+        # The queue first: a thread that is freed would take from it.
+        self._threads.shutdown(wait=False, cancel_futures=True)
         for exchange in tuple(self._open):
             exchange.end()
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class Answer(requests.Response):

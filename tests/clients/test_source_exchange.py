@@ -17,6 +17,7 @@ import pytest
 from clients.http_json import HttpJson
 from clients.prometheus import Prometheus
 from clients.source_exchange import CONCURRENT
+from clients.source_http import REQUEST_TIMEOUT
 from domain.errors import PermanentFailure, TransientFailure
 from domain.metrics.places import HttpJsonPlace, PrometheusPlace
 from domain.metrics.source import MetricSource
@@ -163,6 +164,17 @@ async def test_who_stops_asking_and_who_closes_the_source_leaves_no_thread() -> 
         await source.close()
         assert "did not answer" in str(await question)
         await eventually(lambda: own_threads() == before, "its threads are gone")
+
+
+async def test_closing_a_source_ends_what_is_asked_and_what_waits_at_once() -> None:
+    async with talking(Talker()) as drip:
+        source = HttpJson(HttpJsonPlace(kind="http-json", url=drip.url))
+        questions = [asyncio.create_task(failure(source)) for _ in range(MANY)]
+        await eventually(lambda: len(drip.open) == CONCURRENT, "all its threads are taken")
+        await source.close()
+        async with asyncio.timeout(REQUEST_TIMEOUT.total_seconds()):
+            said = [str(one) for one in await asyncio.gather(*questions)]
+    assert sum("is closed" in one for one in said) == MANY - CONCURRENT
 
 
 async def test_one_that_is_closed_is_not_asked() -> None:
