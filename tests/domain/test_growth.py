@@ -144,6 +144,14 @@ def test_a_second_process_that_begins_later_begins_at_0() -> None:
     assert (samples.broken, by_cell(samples)) == ((), {0: 13, 1: 1, 2: 1, 3: 21, 4: 2})
 
 
+def test_a_target_that_was_away_meanwhile_may_have_gone_on_as_another() -> None:
+    counts = told([5, 6, None, None, None, 9, 9]), told([None, None, 7, 8], instance="c")
+    arm = Arm(counts=counts, started={"c": SINCE})
+    samples = sample(arm, None, Span.following(SINCE, SINCE, SINCE + 7 * LENGTH, LENGTH))
+    assert 2 not in by_cell(samples)
+    assert sum(by_cell(samples).values()) <= 9
+
+
 # --- whatever happens, no more is counted than came ------------------------------------------
 
 

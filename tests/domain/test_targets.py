@@ -116,7 +116,8 @@ def test_so_is_one_step_between_two_buckets() -> None:
 
 
 def test_series_in_any_order_are_known_for_the_same() -> None:
-    errors = told(LINE, code="500"), told(LINE, code="500", instance="c")
+    few = [1, 2, 3, 4]
+    errors = told(few, code="500"), told(few, code="500", instance="c")
     samples = read(told(LINE), errors[0], errors[1], told(LINE, instance="c"))
     assert samples.blocks == ()
 
