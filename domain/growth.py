@@ -85,7 +85,7 @@ class _Counters:
         What is less than any of them had is no continuation: it was all counted since.
         """
         time, value = point
-        if not self._gone or value == 0:
+        if not self._gone:
             return False
         place = start, time, target_of(item), begins
         if (least := self._least.get(place)) is None:
@@ -111,6 +111,9 @@ class _Counters:
                 continue
             end, value = other.points[index - 1]
             if end < start or value == 0 or self._scraped(by, end, time):
+                continue
+            later = other.points[index : index + 1]
+            if by != target and later and not _is_pause(self._targets[by], later[0][0] - end):
                 continue
             if begins:
                 # A second process of the pod has its own series, whatever ends beside them.
@@ -148,8 +151,11 @@ def _paused(times: list[float], newest: float) -> bool:
     """Whether a target was, or may be, away while others of its pod were scraped."""
     if not times or times[-1] < newest:
         return True
-    gaps = [later - earlier for earlier, later in pairwise(times)]
-    return max(gaps, default=0.0) > MISSED * min(gaps, default=0.0)
+    return any(_is_pause(times, later - earlier) for earlier, later in pairwise(times))
+
+
+def _is_pause(times: list[float], gap: float) -> bool:
+    return gap > MISSED * min((later - earlier for earlier, later in pairwise(times)), default=0.0)
 
 
 def _restarts(members: list[Series]) -> set[tuple[Target, float, float]]:

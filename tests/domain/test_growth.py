@@ -136,6 +136,22 @@ def test_a_second_process_has_series_of_its_own_whatever_ends_beside_them() -> N
     assert (samples.broken, by_cell(samples)[4]) == ((), 22)
 
 
+def test_a_second_process_that_begins_later_begins_at_0() -> None:
+    port = {"job": "shop", "instance": "10.0.0.1:9090", "http_response_status_code": "200"}
+    late = Series("c", port, points([None, None, None, 20, 21], 8))
+    early = told([4, 4, None, None, None], "404"), told([9, 10, 11, 12, 13])
+    samples = read(*early, late, started=SINCE)
+    assert (samples.broken, by_cell(samples)) == ((), {0: 13, 1: 1, 2: 1, 3: 21, 4: 2})
+
+
+def test_a_target_that_was_away_meanwhile_may_have_gone_on_as_another() -> None:
+    counts = told([5, 6, None, None, None, 9, 9]), told([None, None, 7, 8], instance="c")
+    arm = Arm(counts=counts, started={"c": SINCE})
+    samples = sample(arm, None, Span.following(SINCE, SINCE, SINCE + 7 * LENGTH, LENGTH))
+    assert 2 not in by_cell(samples)
+    assert sum(by_cell(samples).values()) <= 9
+
+
 # --- whatever happens, no more is counted than came ------------------------------------------
 
 

@@ -51,7 +51,7 @@ LINE = [100, 110, 120, 130]
 
 @pytest.mark.parametrize("label", sorted(TARGET_LABELS))
 @pytest.mark.parametrize(
-    ("offset", "second"), [(3, LINE), (8, [105, 115, 125, 135]), (3.2, [100, 111, 121, 131])]
+    ("offset", "second"), [(3, LINE), (8, [105, 115, 125, 135]), (3.2, [99, 109, 119, 129])]
 )
 def test_one_process_behind_two_targets_leaves_no_block(
     label: str, offset: float, second: list[float]
@@ -61,6 +61,7 @@ def test_one_process_behind_two_targets_leaves_no_block(
     told_so = " ".join(map(str, samples.broken))
     if label in SCRAPER_LABELS:
         assert "the same series twice" in told_so
+        assert len(samples.broken) == 1
         return
     assert "every series of pod c at" in told_so
     assert "counted twice, two targets tell the same requests" in told_so
@@ -105,9 +106,20 @@ def test_one_counter_that_contradicts_it_is_enough_to_tell_two_processes_apart()
 
 def test_so_is_one_step_between_two_buckets() -> None:
     other = {"instance": "10.0.0.1:9090"}
-    fast = told([90, 99, 108, 117], le="0.5"), scraped([91, 100, 110, 119], other | {"le": "0.5"})
-    samples = read(told(LINE), scraped(LINE, other), *fast)
+    fast = (
+        told([90, 100, 110, 120], le="0.5"),
+        scraped([95, 105, 115, 125], other | {"le": "0.5"}, 8),
+    )
+    whole = told(LINE), scraped([103, 113, 123, 133], other, 8)
+    samples = read(*whole, *fast)
     assert (samples.broken, counted(samples)) == ((), 60)
+
+
+def test_series_in_any_order_are_known_for_the_same() -> None:
+    few = [1, 2, 3, 4]
+    errors = told(few, code="500"), told(few, code="500", instance="c")
+    samples = read(told(LINE), errors[0], errors[1], told(LINE, instance="c"))
+    assert samples.blocks == ()
 
 
 @pytest.mark.parametrize("total", [0, 1000])
