@@ -86,11 +86,11 @@ async def test_a_source_that_answers_late_is_not_called_silent_for_that(
 ) -> None:
     target = await serving(world)
     rules = judge_rules(world.plan, 100, has_stable=False)
-    now, lag = datetime.now(UTC), timedelta(seconds=1)
+    now, lag = datetime.now(UTC), 2 * rules.silent_after
     request = ObserveStep(
         target=target,
         weight=100,
-        rules=rules.model_copy(update={"stale_after": timedelta(milliseconds=200)}),
+        rules=rules,
         since=now,
         ends_at=now + timedelta(seconds=30),
         block=world.plan.pace.block,
@@ -191,13 +191,13 @@ async def test_whatever_an_answer_breaks_is_told_as_the_sources(world: SandboxWo
 
     text = Series("a", {}, ((since.timestamp(), "one"),))  # type: ignore[arg-type]
     far = Series("a", {}, ((since.timestamp(), 1.0), (1e300, 2.0)))
-    broken: list[tuple[Arm | Exception, str]] = [
+    answers: list[tuple[Arm | Exception, str]] = [
         (RecursionError("too deep"), "RecursionError too deep"),
         (KeyError("pod"), "KeyError 'pod'"),
         (OverflowError("int too large"), "OverflowError int too large"),
         (Arm(counts=(text,)), "TypeError"),
     ]
-    for told, why in broken:
+    for told, why in answers:
         with pytest.raises(PermanentFailure) as raised:
             await read_of(told)
         assert f"the answer of strange at http://there cannot be read ({why}" in str(raised.value)

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from clients.cluster import Cluster
 from clients.cluster_proxy import LONGEST_BODY_BYTES
-from domain.errors import NotFound, PermanentFailure, TransientFailure
+from domain.errors import NoAccess, NotFound, PermanentFailure, TransientFailure
 from sandbox.kubernetes.cluster import Cluster as Simulated
 from tests.support.cluster_client import all_ready, cluster_at, cluster_of, status
 from tests.support.sandbox import revision
@@ -121,9 +121,9 @@ async def test_when_it_cannot_be_seen_whether_the_service_exists_that_is_the_fai
         return status(code, "", "User cannot get resource")
 
     async with answering_with(server) as url, cluster_at(url, tmp_path) as cluster:
-        with pytest.raises((PermanentFailure, TransientFailure), match="get Service album") as seen:
+        with pytest.raises((NoAccess, TransientFailure), match="get Service album") as seen:
             await cluster.ask_through_service("album", PORT, "/health", timeout=LONG)
-    assert type(seen.value) is (PermanentFailure if code == 403 else TransientFailure)
+    assert type(seen.value) is (NoAccess if code == 403 else TransientFailure)
 
 
 async def test_a_404_of_the_pod_is_its_answer(tmp_path: Path) -> None:

@@ -28,9 +28,7 @@ def test_faults_hold_in_the_environment_they_name(
     assert parse_faults(text, environment) == expected
 
 
-@pytest.mark.parametrize(
-    "text", ["production:explode", "errors=101%", "errors=5", "latency=x", "a:"]
-)
+@pytest.mark.parametrize("text", ["production:explode", "errors=5", "latency=x", "a:"])
 def test_a_fault_that_cannot_be_read_is_named_with_the_known_ones(text: str) -> None:
     with pytest.raises(FaultError, match="known: errors=5%"):
         parse_faults(text, "production")

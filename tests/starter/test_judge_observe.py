@@ -164,6 +164,8 @@ async def test_a_source_that_refuses_us_in_the_middle_of_a_watch_is_no_data_told
     cli: Cli, rollout: Platform, tmp_path: Path
 ) -> None:
     async with guarded(cli, rollout, tmp_path) as guard:
+        # No promotion comes before the refusal.
+        (cli.directory / "plan.yaml").write_text(f"{PLAN}    canary: {{min_bake: 9m}}\n")
         running = await cli.start("judge", "observe", *ARMS, *BY_PLAN, "--for", "3s")
         await running.line("would hold")
         guard.closed = True
