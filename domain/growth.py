@@ -6,12 +6,12 @@ from 0. Series that were relabelled begin as well, and what they show was counte
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import pairwise
 from operator import gt
+from typing import NamedTuple
 
 from domain.scrapes import TIMING_SLACK, Faults, Series, Target, is_count, target_of
 
@@ -21,6 +21,8 @@ RELABELLED = (
 )
 # A target that was not scraped for so many intervals was away.
 MISSED = 1.5
+# Of one scraper's scrapes the times differ by whole intervals, but for this part of one.
+IN_STEP = 0.002
 # (start of the growth, scrape, what exposes the series, whether the series begins there).
 _Place = tuple[float, float, Target, bool]
 
@@ -56,12 +58,22 @@ def differences(
                 previous = None
                 continue
             if previous is not None and previous[0] >= change:
-                if pod.may_be_counted(item, previous[0], (time, value), begins):
+                anew = pod.began_anew(item, previous[0], time)
+                grown = value if anew else value - previous[1]
+                # What did not grow was counted by nobody: nothing of it needs to be left out.
+                if grown and pod.may_be_counted(item, previous[0], (time, value), begins):
                     faults.between(item.pod, RELABELLED, time, time)
                 else:
-                    anew = pod.began_anew(item, previous[0], time)
-                    yield item, time, value if anew else value - previous[1]
+                    yield item, time, grown
             previous, begins = (time, value), False
+
+
+class _Ended(NamedTuple):
+    """A series that a scrape did not find, its last value, and whether that came in step."""
+
+    series: Series
+    value: float
+    is_in_step: bool
 
 
 class _Counters:
@@ -71,7 +83,8 @@ class _Counters:
         self._targets = targets
         self._restarts = _restarts(members)
         self._gone = [] if _are_alike(members) else list(self._missing(members))
-        self._least: dict[_Place, float] = {}
+        self._interval = _interval(members) if self._gone else 0.0
+        self._found: dict[_Place, list[_Ended]] = {}
 
     def began_anew(self, item: Series, start: float, end: float) -> bool:
         """Whether the process began at 0 since `start`: one of its counters went down."""
@@ -82,15 +95,20 @@ class _Counters:
     ) -> bool:
         """Whether other series, gone by `point`, may have counted what it shows.
 
-        What is less than any of them had is no continuation: it was all counted since.
+        What is less than any of them had is no continuation: it was all counted since. Of a pair
+        of Prometheus that are told as one, some series of a pod are shown in one's scrapes and
+        some in the other's: such are one counter's only where both rise in turn.
         """
         time, value = point
         if not self._gone:
             return False
         place = start, time, target_of(item), begins
-        if (least := self._least.get(place)) is None:
-            least = self._least[place] = min(self._continued(place), default=math.inf)
-        return not least > value
+        if (found := self._found.get(place)) is None:
+            found = self._found[place] = list(self._continued(place))
+        return any(
+            not ended.value > value and (ended.is_in_step or self._rise_in_turn(item, ended.series))
+            for ended in found
+        )
 
     def _missing(self, members: list[Series]) -> Iterator[Series]:
         """Series that a scrape of their target did not find, or whose target may be gone."""
@@ -101,8 +119,8 @@ class _Counters:
             if len(item.points) < awaited or _paused(times, newest):
                 yield item
 
-    def _continued(self, place: _Place) -> Iterator[float]:
-        """The last values of series that may go on as one that begins, or comes back."""
+    def _continued(self, place: _Place) -> Iterator[_Ended]:
+        """The series that may go on as one that begins, or comes back."""
         start, time, target, begins = place
         is_new = begins and not self._scraped(target, 0.0, time)
         for other in self._gone:
@@ -122,7 +140,23 @@ class _Counters:
                 # Of another target: it came and went meanwhile, and told more than its first.
                 possible = start < end if by == target else start < other.points[0][0] < end
             if possible and not self._restarted(target, end, time):
-                yield value
+                yield _Ended(other, value, by != target or self._in_step(time - end))
+
+    def _in_step(self, apart: float) -> bool:
+        """Whether two scrapes so many seconds apart may be of one scraper."""
+        if not self._interval:
+            return True
+        beside = apart % self._interval
+        return min(beside, self._interval - beside) <= IN_STEP * self._interval
+
+    def _rise_in_turn(self, one: Series, other: Series) -> bool:
+        """Whether the values of both, in the order of time, are those of one counter."""
+        target = target_of(other)
+        return all(
+            before <= value
+            or any(by == target and a < time and b > since for by, a, b in self._restarts)
+            for (since, before), (time, value) in pairwise(sorted((*one.points, *other.points)))
+        )
 
     def _scraped(self, target: Target, after: float, before: float) -> bool:
         times = self._targets.get(target, [])
@@ -133,6 +167,12 @@ class _Counters:
             by == target and start <= before and after <= end
             for by, before, after in self._restarts
         )
+
+
+def _interval(members: list[Series]) -> float:
+    """The shortest time between two scrapes that show the same series; 0 when none is in two."""
+    gaps = (later[0] - earlier[0] for one in members for earlier, later in pairwise(one.points))
+    return min(gaps, default=0.0)
 
 
 def _are_alike(members: list[Series]) -> bool:

@@ -77,6 +77,26 @@ def test_labels_that_change_and_change_back_are_counted_once() -> None:
     assert len(samples.broken) == 2
 
 
+def test_replicas_that_are_told_as_one_relabel_nothing() -> None:
+    """Thanos takes each series from one of a pair of Prometheus, whose scrapes lie between."""
+
+    def of_the_other(totals: Totals, code: str) -> Series:
+        return replace(told(totals, code), points=points(totals, offset=-2))
+
+    asked, failed, idle = [100, 110, 120, 130, 140], [None, None, 4, 7, 9], [200.0] * 5
+    samples = read(told(asked), of_the_other(failed, "503"), of_the_other(idle, "404"))
+    assert samples.broken == ()
+    assert sum(by_cell(samples).values()) == 40 + 9
+
+
+def test_labels_that_change_at_every_scrape_are_counted_by_neither() -> None:
+    """One counter, told under two labels in turn."""
+    one, other = told([100, None, 120, None, 140]), told([None, 110, None, 130, None], zone="a")
+    samples = read(one, other)
+    assert sum(by_cell(samples).values()) <= 40
+    assert "relabelled between two scrapes" in str(samples.broken[0])
+
+
 def test_a_new_target_of_a_pod_born_in_the_step_does_not_begin_at_0() -> None:
     moved = told(NEW, instance="10.0.0.1:http", job="again")
     samples = read(told(OLD), moved, started=SINCE)
