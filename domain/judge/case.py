@@ -32,8 +32,12 @@ class Case:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics, in the order the judge was started with."""
-        return tuple(self.state.metrics)
+        """Names of the metrics, in alphabetical order.
+
+        What is added up in another order differs in its last digit, and a stored state has lost
+        the order in which its metrics were begun.
+        """
+        return tuple(sorted(self.state.metrics))
 
     def weight(self, metric: str) -> float:
         """v_i: this metric's part of the merged evidence; the parts sum to 1."""

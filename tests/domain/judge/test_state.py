@@ -42,6 +42,17 @@ def test_a_state_that_went_through_json_after_every_block_ends_the_same(
     assert judge(restored, RULES, elapsed) == judge(direct, RULES, elapsed)
 
 
+@given(STREAM, st.permutations(METRICS))
+def test_a_state_whose_metrics_are_in_another_order_is_judged_the_same_to_the_last_digit(
+    stream: list[dict[str, Counts]], order: list[str]
+) -> None:
+    state = after(RULES, stream, METRICS)
+    # A record is stored with its names in alphabetical order, whatever they were begun in.
+    stored = state.model_copy(update={"metrics": {name: state.metrics[name] for name in order}})
+    elapsed = LENGTH * len(stream)
+    assert judge(stored, RULES, elapsed) == judge(state, RULES, elapsed)
+
+
 @given(STREAM)
 def test_an_auditor_recomputes_the_state_from_stored_blocks(
     stream: list[dict[str, Counts]],
