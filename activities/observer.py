@@ -73,7 +73,7 @@ class Observer:
         """
         wrong_since: datetime | None = None
         pause = min(max(self._demand.scrape / 2, SHORTEST_POLL), LONGEST_POLL).total_seconds()
-        async with heartbeats(request.target.revision):
+        async with heartbeats(f"looking whether the observer sees {request.target.revision}"):
             while True:
                 now = datetime.now(UTC)
                 report = await self._report(request, now)

@@ -39,16 +39,29 @@ class Rollout(Record):
 
 def rollout(deployment: Manifest, pods: Iterable[Manifest], needed: int) -> Rollout:
     """Judge a rollout: enough updated pods ready, still coming, or not coming at all."""
-    name, status = deployment["metadata"]["name"], deployment.get("status", {})
+    pods, name = tuple(pods), deployment["metadata"]["name"]
+    status = deployment.get("status", {})
     ready = min(status.get("readyReplicas", 0), status.get("updatedReplicas", 0))
     current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 1)
     told = f"{name}: {ready} of {needed} pods ready"
     if current and ready >= needed:
         return Rollout(phase=RolloutPhase.READY, ready_pods=ready, sentence=told)
+    # A node may be on its way (an autoscaler's): it is waited for, as long as Kubernetes does.
+    homeless = next(filter(None, map(_unscheduled, pods)), None)
     problem = next(filter(None, map(pod_problem, pods)), None) or _deadline(deployment)
-    if problem is not None:
-        return Rollout(phase=RolloutPhase.BROKEN, ready_pods=ready, sentence=f"{told}; {problem}")
-    return Rollout(phase=RolloutPhase.WAITING, ready_pods=ready, sentence=told)
+    phase = RolloutPhase.WAITING if problem is None else RolloutPhase.BROKEN
+    sentence = "; ".join(filter(None, (told, problem, homeless)))
+    return Rollout(phase=phase, ready_pods=ready, sentence=sentence)
+
+
+def _unscheduled(pod: Manifest) -> str | None:
+    """Why no node takes a pod, in the scheduler's words."""
+    conditions = {one["type"]: one for one in pod.get("status", {}).get("conditions", [])}
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("status") != "False":
+        return None
+    told = scheduled.get("message") or scheduled.get("reason") or "the scheduler does not say why"
+    return f"pod {pod['metadata']['name']} has no node: {told}"
 
 
 def pod_problem(pod: Manifest) -> str | None:

@@ -16,6 +16,7 @@ from domain.release import ReleaseState
 from starter import visibility
 from starter.connection import RPC_TIMEOUT
 from starter.failures import failures_about
+from starter.under_way import words_of
 
 # Releases of a service that are looked through for the latest; the server lists running ones
 # first, then closed ones by the end.
@@ -34,6 +35,8 @@ class Seen(NamedTuple):
 
     state: ReleaseState
     status: WorkflowExecutionStatus | None
+    # What its activities wait for, or why they are tried again.
+    under_way: tuple[str, ...] = ()
 
     @property
     def was_cut_off(self) -> bool:
@@ -86,9 +89,10 @@ async def look(client: Client, release_id: str) -> Seen:
     with failures_about(client, subject):
         # The client tries again for ten seconds, however short the time of one try.
         async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
-            status = (await handle.describe()).status
+            described = await handle.describe()
+            words = await words_of(client, described)
     with failures_about(client, subject, of_worker=True):
-        return Seen(await _state(handle, status), status)
+        return Seen(await _state(handle, described.status), described.status, words)
 
 
 async def listed(client: Client, query: str, limit: int) -> list[Listed]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
 from temporalio.api.common.v1 import Payloads, WorkflowExecution
@@ -22,9 +22,6 @@ from domain.running import RunningStep
 from domain.steps import ObserveStep
 from starter.connection import RPC_TIMEOUT
 from starter.failures import failures_about
-
-if TYPE_CHECKING:
-    pass
 
 OBSERVES = Canary.observe_step.__name__
 # An observation is among the last things that a release asked for: people's words may follow it.

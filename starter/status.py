@@ -32,7 +32,7 @@ def status(release: str | None, output: Format) -> ExitCode:
 
     link = ui_link(settings.temporal, seen.state.request.release_id) or ""
     note = seen.cut_off_note if seen.was_cut_off else link
-    console().print(view(seen.state, datetime.now(UTC), note))
+    console().print(view(seen.state, datetime.now(UTC), note, under_way=seen.under_way))
     return ExitCode.OK
 
 

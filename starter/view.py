@@ -32,10 +32,16 @@ _VERDICT_STYLES = {"PROMOTE": "green", "ROLL_BACK": "red"}
 
 
 def view(
-    state: ReleaseState, now: datetime, note: str = "", *, fits: bool = False
+    state: ReleaseState,
+    now: datetime,
+    note: str = "",
+    *,
+    under_way: tuple[str, ...] = (),
+    fits: bool = False,
 ) -> RenderableType:
     """Everything about a release at one moment; `note` is about the looking itself.
 
+    `under_way` are the words of what is at work for it.
     `fits`: what is over takes one line each, so that what goes on stays on the screen.
     """
     style = "bold" if state.outcome in (None, Outcome.RELEASED) else "bold red"
@@ -56,7 +62,9 @@ def view(
             branch.add(_line(verdict_line(verdict), colour, cut=cut))
         if is_last and present_sentence(state) not in told | {""}:
             branch.add(_line(state.sentence, "dim", cut=False))
-    return Group(tree, *_below(state, now, told, fits), *([Text(note, "yellow")] if note else []))
+    work = [_line(words, "dim", cut=False) for words in under_way]
+    below = _below(state, now, told, fits)
+    return Group(tree, *work, *below, *([Text(note, "yellow")] if note else []))
 
 
 def _below(

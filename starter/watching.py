@@ -96,7 +96,8 @@ def _on_screen() -> Iterator[Show]:
     def show(seen: Seen, note: str) -> None:
         nonlocal last
         last = seen
-        screen.update(view(seen.state, datetime.now(UTC), note, fits=True), refresh=True)
+        now, words = datetime.now(UTC), seen.under_way
+        screen.update(view(seen.state, now, note, under_way=words, fits=True), refresh=True)
 
     try:
         with screen:

@@ -134,6 +134,36 @@ def test_no_progress_within_kubernetes_own_deadline_breaks_the_rollout() -> None
     assert found.sentence.endswith("no progress: timed out")
 
 
+def homeless(**why: str) -> Manifest:
+    """A pod that waits for a node."""
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", **why}
+    return {"metadata": {"name": "album-0-x"}, "status": {"conditions": [condition]}}
+
+
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [
+        ({"message": "0/1 nodes are available: 1 Insufficient cpu."}, "1 Insufficient cpu."),
+        ({}, "has no node: Unschedulable"),
+        ({"reason": ""}, "has no node: the scheduler does not say why"),
+    ],
+)
+def test_a_pod_that_no_node_has_room_for_is_waited_for_and_told(
+    why: dict[str, str], told: str
+) -> None:
+    found = judged(deployment(1), pod(ready=True), homeless(**why))
+    assert found.phase is WAITING
+    assert found.sentence.startswith("album-0: 1 of 2 pods ready; pod album-0-x has no node: ")
+    assert found.sentence.endswith(told)
+
+
+def test_a_rollout_that_ends_for_want_of_a_node_says_so() -> None:
+    late = {"type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": "timed out"}
+    found = judged(deployment(1, conditions=[late]), homeless(message="1 Insufficient cpu."))
+    assert found.phase is BROKEN
+    assert "timed out; pod album-0-x has no node: 1 Insufficient cpu." in found.sentence
+
+
 def test_pods_that_nobody_may_create_are_told_with_the_reason() -> None:
     late = {"type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": "timed out"}
     refused = {"type": "ReplicaFailure", "reason": "FailedCreate", "message": "exceeded quota"}

@@ -25,6 +25,7 @@ SERVICE = "album"
 HOST, PATH = "album.isa.example", "/api/v1/albums/1"
 APPROVER = "alice"
 AUTHOR = "dana@isa.example"
+SIZE = "deployment/k8s/overlays/production/patches/size.yaml"
 REPORT = EXAMPLE.parent / "ci-scan-report.json"
 _AUTHOR = ("-c", "user.name=Dana Okafor", "-c", "user.email=dana@isa.example")
 # 24 hours of soak in a second; a canary's minutes in seconds, so that Prometheus sees each step.
@@ -61,6 +62,8 @@ class Repository:
         shutil.copytree(EXAMPLE, folder, ignore=skipped)
         repository = cls(folder, bed, service)
         repository.edit("tidegate.yaml", repository._for_the_bed)
+        # Three services with two revisions each ask for more cores than a machine may have.
+        repository.edit(SIZE, lambda text: text.replace("cpu: 250m", "cpu: 50m"))
         repository._git("init", "--quiet", "--initial-branch=main")
         repository.commit("album v1")
         repository.tag("v1")

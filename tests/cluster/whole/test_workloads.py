@@ -13,7 +13,7 @@ import pytest
 
 from clients.prometheus import Prometheus
 from domain.environments import Environment
-from domain.rollout import pod_problem
+from domain.rollout import RolloutPhase, pod_problem, rollout
 from tests.cluster.api import until
 from tests.cluster.whole.addresses import ADDRESSES, REGISTRY
 from tests.cluster.whole.bed import Bed
@@ -161,6 +161,25 @@ FAILURES: dict[str, tuple[dict[str, Any], str]] = {
         r"init container first crashed \d+ times \(Error, exit code 4\)",
     ),
 }
+
+
+async def test_a_pod_that_no_node_has_room_for_is_waited_for_in_the_schedulers_words(
+    hub: Bed, album_image: str
+) -> None:
+    cluster = hub.clusters[Environment.STAGING]
+    much = {"requests": {"cpu": "1000"}, "limits": {"cpu": "1000"}}
+    async with running(cluster, "huge", image=album_image, resources=much) as album:
+        deployment = {"metadata": {"name": "huge"}}
+
+        async def explained() -> bool:
+            found = rollout(deployment, await album.pods(), 1)
+            return (
+                found.phase is RolloutPhase.WAITING
+                and found.sentence.startswith("huge: 0 of 1 pods ready; pod huge-")
+                and "has no node: 0/1 nodes are available: 1 Insufficient cpu" in found.sentence
+            )
+
+        await until(explained, "it is said that no node has room", 30)
 
 
 @pytest.mark.parametrize("name", FAILURES)

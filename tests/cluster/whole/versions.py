@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.cluster.whole.dependency import URL
-from tests.cluster.whole.repository import Repository
+from tests.cluster.whole.repository import SIZE, Repository
 
 BILLING = "microservices/billing/app.py"
 USER = "microservices/user/app.py"
-SIZE = "deployment/k8s/overlays/production/patches/size.yaml"
 _INVOICE = '        invoice_id = request.path_params["invoice_id"]\n'
 _ACCOUNT = '        user_id = request.path_params["user_id"]\n'
 _IMPORTS = "from collections.abc import Mapping\n"
