@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 from temporalio import activity
 from temporalio.client import Client
@@ -17,6 +19,7 @@ from domain.environments import Environment, cluster_queue
 from domain.errors import TransientFailure
 from domain.phases import Phase
 from domain.steps import ObserveStep
+from payloads import data_converter
 from tests.starter.test_running_step import PROGRESS, RECORD
 from tests.support.cli import Cli
 from tests.support.conditions import eventually
@@ -90,3 +93,17 @@ async def test_a_poll_that_asks_again_is_no_failure_and_a_state_is_no_sentence(
     assert "now:" not in said
     async with at_work(temporal, lambda: activity.heartbeat(PROGRESS)):
         assert "now:" not in await told(cli, temporal)
+
+
+async def test_words_that_are_sealed_with_another_key_hide_nothing_else(
+    cli: Cli, temporal: Client, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(base64.b64encode(bytes(32)))
+    sealed = Client(
+        temporal.service_client, namespace=temporal.namespace, data_converter=data_converter(key)
+    )
+    async with at_work(sealed, lambda: activity.heartbeat(WAITS)):
+        said = await told(cli, temporal)
+    assert "what observe_step says cannot be read: " in said
+    assert "10 % of production" in said
