@@ -130,16 +130,20 @@ class Scenario:
         )
 
     def until_scraped(self, after: datetime) -> None:
-        """Wait until every server has scraped the pods that answer after a moment."""
-        names = [name for name, pod in self.exposition.pods.items() if pod.there and pod.answers]
+        """Wait until every server has scraped the pods that answer after a moment.
+
+        Each replica has: a querier that joins them may show the other one to the next question.
+        """
+        names = {name for name, pod in self.exposition.pods.items() if pod.there and pod.answers}
         since = after.timestamp()
 
         def scraped(server: str) -> bool:
-            found = self.scrapes(server)
-            told = {one.pod: one.points[-1][0] for one in self.restarts(server)}
-            return all(
-                told.get(one, 0.0) > since and any(at > since and up for at, up in found[one])
-                for one in names
+            ups = self.ask(server, UP, *names)
+            told = self.restarts(server)
+            return (
+                names <= {one.pod for one in ups} & {one.pod for one in told}
+                and all(any(at > since and up for at, up in one.points) for one in ups)
+                and all(one.points[-1][0] > since for one in told if one.pod in names)
             )
 
         self.until_seen(f"it is later than {after}", scraped)
