@@ -20,6 +20,8 @@ BAD_RATES = (0.001, 0.01, 0.05)
 RATIOS = (1.2, 2.0, 5.0, 20.0)
 
 LEVEL_SD, TRAFFIC_SD, MEMORY = 0.5, 0.3, 600.0
+KEPT = math.exp(-BLOCK / MEMORY)
+SPREAD = math.sqrt(1 - KEPT * KEPT)
 SHOCK, SHOCKS_PER_HOUR, SHOCK_LENGTH = 10.0, 1.0, 60.0
 BURST_SHARE, BURST_MEAN = 0.5, 20.0
 RAMP_WEIGHTS, RAMP_GROWTH = (0.1, 0.25, 0.5), 3.0
@@ -103,10 +105,9 @@ class Conditions:
         scenario = self._scenario
         if not scenario.drift:
             return 1.0, 1.0
-        day, keep = self.day, math.exp(-BLOCK / MEMORY)
-        spread = math.sqrt(1 - keep * keep)
-        self.log_level = keep * self.log_level + spread * day.gauss(0, LEVEL_SD)
-        self._log_traffic = keep * self._log_traffic + spread * day.gauss(0, TRAFFIC_SD)
+        day = self.day
+        self.log_level = KEPT * self.log_level + SPREAD * day.gauss(0, LEVEL_SD)
+        self._log_traffic = KEPT * self._log_traffic + SPREAD * day.gauss(0, TRAFFIC_SD)
         level = math.exp(self.log_level)
         now = index * BLOCK
         if now >= self._shocked_until and day.random() < SHOCKS_PER_HOUR * BLOCK / 3600:
@@ -187,10 +188,11 @@ class Traffic:
 def poisson(draw: Random, mean: float) -> int:
     """A Poisson number: inversion for small means, else Cornish-Fisher to third order."""
     if mean < SMALL_MEAN:
-        limit, count, product = math.exp(-mean), 0, draw.random()
+        uniform = draw.random
+        limit, count, product = math.exp(-mean), 0, uniform()
         while product > limit:
             count += 1
-            product *= draw.random()
+            product *= uniform()
         return count
     z, root = draw.gauss(0, 1), math.sqrt(mean)
     value = mean + root * z + (z * z - 1) / 6 + (z - z * z * z) / (72 * root)
