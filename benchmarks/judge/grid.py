@@ -56,7 +56,7 @@ class Sizes:
 
 
 DEFAULT = Sizes(
-    null=800, long_fault=400, null_peers=100, worse=300, worse_peers=100,
+    null=1000, long_fault=400, null_peers=100, worse=300, worse_peers=100,
     margin=400, rollouts=400, quiet=300, pods=400,
 )  # fmt: skip
 FULL = Sizes(
