@@ -17,6 +17,10 @@ _NO_WORKER = (
     RPCStatusCode.FAILED_PRECONDITION,
 )
 
+# What decoding raises of a payload that was sealed with a key we do not have, or that another
+# version wrote; with a wrong key `payloads` raises PermanentFailure itself.
+UNREADABLE = (LookupError, ValueError, RuntimeError)
+
 
 @contextmanager
 def failures_about(client: Client, subject: str, *, of_worker: bool = False) -> Iterator[None]:

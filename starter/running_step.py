@@ -21,7 +21,7 @@ from domain.errors import PermanentFailure, ReleaseError
 from domain.running import RunningStep
 from domain.steps import ObserveStep
 from starter.connection import RPC_TIMEOUT
-from starter.failures import failures_about
+from starter.failures import UNREADABLE, failures_about
 
 OBSERVES = Canary.observe_step.__name__
 # An observation is among the last things that a release asked for: people's words may follow it.
@@ -88,7 +88,7 @@ async def _decoded(client: Client, payloads: Payloads, model: type[Model]) -> Mo
     """PermanentFailure when it is of another version of Tidegate, or sealed with another key."""
     try:
         (found,) = await client.data_converter.decode(payloads.payloads, [model])
-    except (LookupError, ValueError, RuntimeError) as error:
+    except UNREADABLE as error:
         told = next(iter(str(error).splitlines()), type(error).__name__)
         raise PermanentFailure(
             f"what its observer carries is no {model.__name__} of this version of Tidegate: {told}"

@@ -12,6 +12,7 @@ from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from domain.errors import PermanentFailure
+from starter.failures import UNREADABLE
 
 
 async def words_of(client: Client, described: WorkflowExecutionDescription) -> tuple[str, ...]:
@@ -29,8 +30,8 @@ async def _words(client: Client, activity: PendingActivityInfo) -> list[str]:
             failure = await client.data_converter.decode_failure(activity.last_failure)
             if not _is_a_poll(failure):
                 found.append(f"tried again, attempt {activity.attempt}: {_said(failure)}")
-    except (PermanentFailure, LookupError, ValueError, RuntimeError) as unreadable:
-        # Another key's, or another version's: what the release itself says can still be shown.
+    except (PermanentFailure, *UNREADABLE) as unreadable:
+        # What the release itself says can still be shown.
         found.append(f"what {activity.activity_type.name} says cannot be read: {unreadable}")
     return found
 
