@@ -101,10 +101,6 @@ class Scenario:
             found.setdefault(one.pod, []).extend(one.points)
         return found
 
-    def restarts(self, server: str) -> list[Series]:
-        """Of every pod; they are scraped elsewhere, at another time."""
-        return self.ask(server, RESTARTS, *self.exposition.pods)
-
     def until_seen(self, what: str, holds: Callable[[str], bool]) -> None:
         """Wait until a condition holds of every server."""
         for server, place in self.places.items():
@@ -133,17 +129,17 @@ class Scenario:
         """Wait until every server has scraped the pods that answer after a moment.
 
         Each replica has: a querier that joins them may show the other one to the next question.
+        Restarts are scraped elsewhere, at another time.
         """
         names = {name for name, pod in self.exposition.pods.items() if pod.there and pod.answers}
         since = after.timestamp()
 
         def scraped(server: str) -> bool:
-            ups = self.ask(server, UP, *names)
-            told = self.restarts(server)
+            ups, told = (self.ask(server, metric, *names) for metric in (UP, RESTARTS))
             return (
                 names <= {one.pod for one in ups} & {one.pod for one in told}
                 and all(any(at > since and up for at, up in one.points) for one in ups)
-                and all(one.points[-1][0] > since for one in told if one.pod in names)
+                and all(one.points[-1][0] > since for one in told)
             )
 
         self.until_seen(f"it is later than {after}", scraped)
