@@ -51,7 +51,6 @@ class ImageBuilder(Protocol):
 
     async def build(self, checkout: Path, request: ReleaseRequest, repository: str) -> str:
         """Build and push; returns `repository@sha256:...`."""
-        ...
 
 
 class Build:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
 
 from temporalio import workflow
@@ -17,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.interruptible import cause_of
 
 
-class Reception:
+class Reception(ABC):
     """Base of a workflow that people command; who derives says what fits and what it does."""
 
     def __init__(self) -> None:
@@ -30,17 +31,17 @@ class Reception:
                 name.value, self._on_update(name), validator=self._validator(name)
             )
 
+    @abstractmethod
     def _misplaced(self, name: CommandName, command: Command) -> str | None:
         """Why a command cannot even be looked at here and now; None when it can."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _to_verify(self, command: Command) -> VerifyCommand:
         """What the verification must know beside the command."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _apply(self, accepted: AcceptedCommand) -> str:
         """Do what it says; returns the sentence that answers it."""
-        raise NotImplementedError
 
     def _refuse(self, command: Command, why: str) -> Answer:
         return Answer(accepted=False, sentence=f"{command.name} refused: {why}")
