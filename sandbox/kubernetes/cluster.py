@@ -22,6 +22,7 @@ from sandbox.kubernetes.requests import RequestLog
 from sandbox.kubernetes.server import ApiServer
 from sandbox.kubernetes.status import Manifest
 from sandbox.kubernetes.store import Store
+from sandbox.listener import Listener
 
 SHUTDOWN_SECONDS = 2.0
 
@@ -51,7 +52,7 @@ class Cluster:
         self.gateway_url = ""
         self.token = ""
         self._certificate: ServerCertificate | None = None
-        self._runners: list[web.AppRunner] = []
+        self._listeners: list[Listener] = []
         chance = random.Random(seed)
         events = EventRecorder(self.store)
         pulls = image_exists or (lambda _: True)
@@ -79,9 +80,9 @@ class Cluster:
 
     async def close(self) -> None:
         """Stop everything that start() began; safe to call twice."""
-        runners, self._runners = self._runners, []
-        for runner in runners:
-            await runner.cleanup()
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            await listener.close()
         await self._control_plane.close()
 
     def kubeconfig(self, user: str = OWNER) -> Manifest:
@@ -139,10 +140,9 @@ class Cluster:
         self, app: web.Application, host: str, port: int, context: ssl.SSLContext | None
     ) -> str:
         # Handlers end with their client, so that an abandoned watch is not kept.
-        runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
+        listener = Listener(
+            app, tls=context, patience=SHUTDOWN_SECONDS, handlers_end_with_their_client=True
         )
-        self._runners.append(runner)
-        await runner.setup()
-        await web.TCPSite(runner, host, port, ssl_context=context).start()
-        return f"{host}:{runner.addresses[0][1]}"
+        self._listeners.append(listener)
+        await listener.start(host, port)
+        return listener.address

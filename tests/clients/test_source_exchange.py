@@ -21,6 +21,7 @@ from clients.source_http import REQUEST_TIMEOUT
 from domain.errors import PermanentFailure, TransientFailure
 from domain.metrics.places import HttpJsonPlace, PrometheusPlace
 from domain.metrics.source import MetricSource
+from sandbox.listener import accept_no_more
 from tests.cluster.certificates import Authority
 from tests.support.sandbox import eventually
 from tests.support.source_doubles import SINCE, Counted, asked
@@ -75,6 +76,7 @@ async def talking(talker: Talker, tls: ssl.SSLContext | None = None) -> AsyncIte
     try:
         yield talker
     finally:
+        await accept_no_more(server.sockets[0].fileno())
         server.close()
         for writer in tuple(talker.open):
             writer.transport.abort()

@@ -15,6 +15,7 @@ from yarl import URL
 
 from tests.contract.requests import Request, shape_of
 from tests.contract.targets import Target
+from tests.support.web import any_request, serving
 
 _NOT_PASSED_ON = ("Host", "Content-Length", "Transfer-Encoding", "Connection")
 _NOT_PASSED_BACK = (*_NOT_PASSED_ON, "Date", "Server")
@@ -56,18 +57,14 @@ class Front:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Target]:
         """Listen on a free port; the target that stands for the one behind."""
-        application = web.Application(client_max_size=1 << 24)
-        application.router.add_route("*", "/{anything:.*}", self._answer)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
+        application = any_request(self._answer, largest=1 << 24)
         connector = aiohttp.TCPConnector(ssl=self._target.trust or True)
-        try:
-            async with aiohttp.ClientSession(auto_decompress=False, connector=connector) as session:
-                self._session = session
-                await web.TCPSite(runner, "127.0.0.1", 0).start()
-                yield _moved(self._target, f"http://127.0.0.1:{runner.addresses[0][1]}")
-        finally:
-            await runner.cleanup()
+        async with (
+            serving(application, patience=0.1) as address,
+            aiohttp.ClientSession(auto_decompress=False, connector=connector) as session,
+        ):
+            self._session = session
+            yield _moved(self._target, f"http://{address}")
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()

@@ -36,6 +36,7 @@ from tests.contract.prometheus_contracts import (
     query,
 )
 from tests.contract.targets import Target
+from tests.support.web import serving
 
 # As our client's library names itself.
 _HEADERS = {"User-Agent": "python-requests/contract"}
@@ -127,13 +128,8 @@ async def _exposition() -> AsyncIterator[str]:
 
     application = web.Application()
     application.router.add_get("/{pod}", answer)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, ports.HOST, 0).start()
-    try:
-        yield f"{ports.HOST}:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with serving(application) as address:
+        yield address
 
 
 def _exposed(pod: str) -> str:

@@ -17,6 +17,7 @@ from aiohttp import web
 from clients.artifacts import Artifact, ArtifactLayer
 from clients.registry import Registry
 from domain.images import OCI_CONFIG, OCI_LAYER
+from tests.support.web import serving
 
 API_VERSION = "1.45"
 
@@ -61,16 +62,9 @@ class EngineDouble:
                 web.post("/{api}/images/{name:.+}/push", self._push),
             ]
         )
-        runner = web.AppRunner(
-            application, access_log=None, shutdown_timeout=1, handler_cancellation=True
-        )
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.address = f"tcp://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with serving(application, handlers_end_with_their_client=True) as address:
+            self.address = f"tcp://{address}"
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _ping(self, _: web.Request) -> web.Response:
         return web.Response(text="OK", headers={"Api-Version": API_VERSION})

@@ -11,6 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.support.web import any_request, serving
+
 STEP = 0.05
 _QUERY = re.compile(r"(?P<metric>\w+)\{(?P<inside>.*)\}\[(?P<window>\d+)ms\]")
 _PODS = re.compile(r'\bpod=~"(?P<pods>[^"]*)"')
@@ -72,14 +74,6 @@ def _counters(inside: str) -> list[str]:
 async def live_counters(metric: str) -> AsyncIterator[LiveCounters]:
     """The double, listening on a free loopback port."""
     double = LiveCounters(metric)
-    application = web.Application()
-    application.router.add_route("*", "/{anything:.*}", double.reply)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    double.url = f"http://{host}:{port}"
-    try:
+    async with serving(any_request(double.reply)) as address:
+        double.url = f"http://{address}"
         yield double
-    finally:
-        await runner.cleanup()

@@ -10,6 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.support.web import any_request, serving
+
 
 def matrix(*series: tuple[dict[str, str], list[tuple[float, str]]]) -> dict[str, Any]:
     """The body of a range-selector answer."""
@@ -51,16 +53,9 @@ class PrometheusDouble:
 async def prometheus_double() -> AsyncIterator[PrometheusDouble]:
     """The double, listening on a free loopback port."""
     double = PrometheusDouble()
-    application = web.Application()
-    application.router.add_route("*", "/{anything:.*}", double.reply)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    double.url = f"http://{host}:{port}"
-    try:
-        yield double
-    finally:
-        double.released.set()
-        await runner.cleanup()
+    async with serving(any_request(double.reply)) as address:
+        double.url = f"http://{address}"
+        try:
+            yield double
+        finally:
+            double.released.set()

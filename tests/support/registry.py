@@ -12,6 +12,7 @@ from aiohttp import web
 from yarl import URL
 
 from sandbox.registry import Registry as SandboxRegistry
+from tests.support.web import any_request, serving
 
 Rule = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 _PASSED_ON = ("Accept", "Content-Type", "Range")
@@ -41,16 +42,9 @@ class Front:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Front]:
-        application = web.Application(client_max_size=1 << 30)
-        application.router.add_route("*", "/{anything:.*}", self._answer)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.address = f"127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with serving(any_request(self._answer, largest=1 << 30)) as address:
+            self.address = address
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.seen.append((request.method, request.path, request.headers.get("Authorization")))

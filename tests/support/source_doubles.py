@@ -18,6 +18,7 @@ from aiohttp import web
 from domain.metrics.measure import Measure
 from domain.metrics.source import Asked
 from domain.samples import Span
+from tests.support.web import any_request, serving
 
 SINCE = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LENGTH = timedelta(seconds=10)
@@ -181,15 +182,9 @@ async def source_double(
 ) -> AsyncIterator[SourceDouble]:
     """The double, listening on a free loopback port."""
     double = SourceDouble(kind)
-    application = web.Application()
-    application.router.add_route("*", "/{anything:.*}", double.reply)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
-    host, port = runner.addresses[0][:2]
-    double.url = f"{'https' if tls else 'http'}://{host}:{port}"
-    try:
-        yield double
-    finally:
-        double.released.set()
-        await runner.cleanup()
+    async with serving(any_request(double.reply), tls=tls) as address:
+        double.url = f"{'https' if tls else 'http'}://{address}"
+        try:
+            yield double
+        finally:
+            double.released.set()
